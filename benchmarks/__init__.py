@@ -1,0 +1,1 @@
+"""Unfold beside its peers, on the same work, in one run."""

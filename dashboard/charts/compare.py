@@ -1,0 +1,138 @@
+"""Many runs on one plot: any metric over training, and the gradient through time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from dashboard.charts.curves import X_TITLES, Curve, XAxis, add_curve, x_values
+from dashboard.charts.style import (
+    TIMESTEP_TITLE,
+    AxisType,
+    base_figure,
+    nothing_yet,
+    plain,
+    reference_line,
+    rounded,
+    short,
+)
+from dashboard.charts.time_gradients import norm_symbol, recording_at
+from trainer.schema import Chance, VectorSeries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric as the reader meets it."""
+
+    title: str
+    """Axis title without the unit."""
+    unit: str
+    scale: float = 1.0
+    """What stored values are multiplied with to be in that unit."""
+    log: bool = False
+    """Whether a log axis suits it."""
+    sparse: bool = False
+    """Few points, so each gets a marker."""
+
+
+METRICS: dict[str, Metric] = {
+    "loss": Metric(title="training loss", unit="", log=True),
+    "validation/loss": Metric(title="validation loss", unit="", log=True, sparse=True),
+    "validation/error": Metric(title="validation error", unit="%", scale=100, sparse=True),
+    "gradient_norm/before_clip": Metric(title="gradient norm before the clip", unit="L2", log=True),
+    "gradient_norm/after_clip": Metric(title="gradient norm after the clip", unit="L2", log=True),
+    "steps_per_second": Metric(title="speed", unit="updates per second"),
+    "sequences_per_second": Metric(title="speed", unit="sequences per second"),
+}
+
+
+def metric_title(key: str, loss_units: Sequence[str] = ()) -> str:
+    """The axis title of a metric with its unit; losses take the unit of the runs' tasks, where they agree."""
+    metric = METRICS[key]
+    unit = metric.unit
+    if not unit:
+        units = sorted({u for u in loss_units if u})
+        unit = units[0] if len(units) == 1 else "each task's own unit"
+    return f"{metric.title} ({unit})"
+
+
+def metric_figure(
+    curves: Mapping[str, Curve],
+    *,
+    metric: str,
+    x: XAxis = "step",
+    smooth: float = 0.0,
+    y_type: AxisType = "linear",
+    loss_units: Sequence[str] = (),
+    chances: Sequence[Chance] = (),
+    height: int = 440,
+) -> go.Figure:
+    """One metric of every run, by run id, in the order given; the chance level where all runs share one."""
+    about = METRICS[metric]
+    title = metric_title(metric, loss_units)
+    figure = base_figure(X_TITLES[x], title, height=height, y_type=y_type, x_revision=x)
+    figure.update_yaxes(uirevision=f"{metric} {y_type}")
+    for uid, curve in curves.items():
+        add_curve(
+            figure, curve, uid=uid, x=x, smooth=smooth, scale=about.scale, markers=about.sparse, unit=""
+        )
+    span = [v for curve in curves.values() for v in x_values(curve.series, x)]
+    if not span:
+        nothing_yet(figure, "No run here has recorded this metric yet.")
+    level = _shared_chance(chances, metric)
+    if level is not None and span:
+        shown = level * about.scale
+        percent = " %" if about.unit == "%" else ""
+        reference_line(figure, span, shown, f"chance {short(shown)}{percent}", uid="chance")
+    return figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientCurve:
+    """One per-timestep quantity of one run."""
+
+    name: str
+    color: str
+    vectors: VectorSeries
+    dash: str = "solid"
+
+
+def time_gradient_figure(
+    curves: Mapping[str, GradientCurve], *, quantity: str, step: int | None = None, height: int = 400
+) -> go.Figure:
+    """The gradient's norm at each timestep, a curve per run, at its last recording (up to ``step``)."""
+    figure = base_figure(TIMESTEP_TITLE, f"{norm_symbol(quantity)} (norm)", height=height, y_type="log")
+    figure.update_xaxes(rangemode="normal")
+    drawn = False
+    for uid, curve in curves.items():
+        if not curve.vectors.steps:
+            continue
+        last = curve.vectors.steps[-1] if step is None else step
+        index = recording_at(curve.vectors, last)
+        row = curve.vectors.norms[index]
+        drawn = True
+        figure.add_scatter(
+            x=list(range(1, len(row) + 1)),
+            y=rounded([v if v is not None and v > 0 else None for v in row]),
+            mode="lines",
+            name=plain(f"{curve.name}, step {curve.vectors.steps[index]}"),
+            line={"color": curve.color, "width": 2, "dash": curve.dash},
+            hovertemplate="%{y:.3g}",
+            uid=uid,
+        )
+    if not drawn:
+        nothing_yet(figure, "No run here has recorded this quantity yet.")
+    return figure
+
+
+def _shared_chance(chances: Sequence[Chance], metric: str) -> float | None:
+    """The chance level of ``metric`` if every run has the same, else None: no single line would be true."""
+    if metric == "validation/error":
+        levels = {c.error for c in chances}
+    elif metric in ("loss", "validation/loss"):
+        levels = {c.loss for c in chances}
+    else:
+        return None
+    return levels.pop() if len(levels) == 1 else None

@@ -1,0 +1,68 @@
+"""A run's settings for a reader: flat, compared, and as a command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.schema import RunConfig
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Every setting under its dotted path: ``{"model.name": "lstm", "training.k1": None, ...}``."""
+    settings: dict[str, Any] = {}
+
+    def walk(values: Mapping[str, Any], prefix: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                walk(value, f"{prefix}{key}.")
+            else:
+                settings[f"{prefix}{key}"] = value
+
+    walk(config.model_dump(mode="json"), "")
+    return settings
+
+
+def differing(configs: Sequence[RunConfig]) -> list[dict[str, str]]:
+    """For each configuration, its values of the settings in which any two of them differ, as words.
+
+    A setting that one network or task does not have is a dash there; one that is switched off says so.
+    """
+    all_settings = [flat(config) for config in configs]
+    names = list(dict.fromkeys(name for settings in all_settings for name in settings))
+    absent = object()
+    different = []
+    for name in names:
+        first = all_settings[0].get(name, absent)
+        if any(settings.get(name, absent) != first for settings in all_settings[1:]):
+            different.append(name)
+    return [{name: words(name, s[name]) if name in s else "–" for name in different} for s in all_settings]
+
+
+NONE_WORDS = {
+    "training.k1": "full BPTT",
+    "training.k2": "to the start",
+    "training.weight_decay": "PyTorch's default",
+}
+
+
+def command(config: RunConfig) -> str:
+    """The command line that trains the same run; settings at their defaults are left out."""
+    usual = flat(RunConfig(model={}, task={}))
+    changed = {name: value for name, value in flat(config).items() if usual.get(name, ...) != value}
+    parts = ["python -m trainer train"]
+    for name, value in changed.items():
+        shown = value if isinstance(value, str) else json.dumps(value)
+        parts.append(f"--set {shlex.quote(f'{name}={shown}')}")
+    return " \\\n  ".join(parts)
+
+
+def words(name: str, value: Any) -> str:
+    """The value of the setting ``name`` for a reader."""
+    if value is None:
+        return NONE_WORDS.get(name, "off" if name.startswith(("training.", "analysis.")) else "default")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,154 @@
+"""What every figure shares: margins, fonts, grid, axis titles, and how numbers reach the browser.
+
+Figures carry no text colour and a transparent background, so that one figure fits a light and a dark page:
+whoever shows it (`components/live_plot.js`) fills in the page's own. Greys here are readable on both.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+GREY = "#7d8894"
+"""Reference lines: chance, threshold. Contrast above 3:1 on both backgrounds."""
+GRID = "rgba(128, 140, 152, 0.22)"
+ALARM = "#d1495b"
+"""What is wrong: values that are not finite."""
+MARK = "#e09f3e"
+"""Timesteps that decide the target."""
+WARM, COOL = "#d55e00", "#0072b2"
+
+STEP_TITLE = "step (optimiser updates)"
+TIMESTEP_TITLE = "timestep (1 = first)"
+
+AxisType = Literal["linear", "log"]
+
+
+def base_figure(
+    x_title: str,
+    y_title: str,
+    *,
+    height: int = 336,
+    y_type: AxisType = "linear",
+    x_revision: str = "x",
+) -> go.Figure:
+    """An empty figure with titled axes.
+
+    ``uirevision`` stays the same through all updates, so the reader's zoom and hidden curves survive; an axis
+    that changes its meaning (log instead of linear, seconds instead of steps) gets a revision of its own.
+    """
+    axis = {
+        "gridcolor": GRID,
+        "zeroline": False,
+        "linecolor": GRID,
+        "ticks": "outside",
+        "tickcolor": GRID,
+        "ticklen": 4,
+        "exponentformat": "power",
+        "tickfont": {"size": 12},
+    }
+    return go.Figure(
+        layout={
+            "template": go.layout.Template(),
+            "height": height,
+            "margin": {"l": 76, "r": 20, "t": 56, "b": 52},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"size": 13},
+            "hovermode": "x unified",
+            "hoverlabel": {"namelength": 40},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+            "showlegend": True,
+            "uirevision": "keep",
+            "xaxis": axis | {"title": title(x_title), "uirevision": x_revision, "rangemode": "tozero"},
+            "yaxis": axis
+            | {"title": title(y_title), "type": y_type, "uirevision": y_type}
+            # Few ticks on a log axis: with more, Plotly labels every digit between two powers of ten.
+            | ({"nticks": 5} if y_type == "log" else {"rangemode": "tozero"}),
+        }
+    )
+
+
+def title(text: str) -> dict[str, Any]:
+    return {"text": text, "standoff": 10, "font": {"size": 13}}
+
+
+def companion(color: str) -> str:
+    """For a second quantity beside a run's own colour: blue for a warm one, vermilion for a cool one."""
+    red, _, blue = _channels(color)
+    return COOL if red > blue else WARM
+
+
+def plain(text: str) -> str:
+    """``text`` as Plotly shall show it: letter for letter, since it reads names and hover texts as HTML."""
+    return html.escape(text, quote=False)
+
+
+def faint(color: str, alpha: float) -> str:
+    """A ``#rrggbb`` colour made see-through."""
+    red, green, blue = _channels(color)
+    return f"rgba({red}, {green}, {blue}, {alpha})"
+
+
+def _channels(color: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255.
+
+    Raises ValueError for any notation but ``#rrggbb``: Plotly would draw in another colour without a word.
+    """
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
+        raise ValueError(f"color: {color!r} is not of the form #rrggbb; give six hexadecimal digits")
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """A number for a reader: ``0.0417``, ``2.3e-07``, ``–`` for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.{digits}g}"
+
+
+def rounded(values: Sequence[float | None], digits: int = 5) -> list[float | None]:
+    """To ``digits`` significant digits, finer than any screen: halves what the browser is sent."""
+    return [None if v is None or not math.isfinite(v) else float(f"{v:.{digits}g}") for v in values]
+
+
+def note(figure: go.Figure, text: str) -> None:
+    """A few words above the plot's right end."""
+    figure.add_annotation(
+        text=plain(text),
+        xref="paper",
+        yref="paper",
+        x=1,
+        y=1.02,
+        xanchor="right",
+        yanchor="bottom",
+        showarrow=False,
+    )
+
+
+def nothing_yet(figure: go.Figure, text: str) -> None:
+    """Words in the middle of a plot without data; the axes keep their titles and lose the ticks."""
+    figure.add_annotation(text=plain(text), xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)
+    figure.update_xaxes(showticklabels=False, showgrid=False, ticks="")
+    figure.update_yaxes(showticklabels=False, showgrid=False, ticks="")
+
+
+def reference_line(figure: go.Figure, x: Sequence[float], y: float, label: str, *, uid: str) -> None:
+    """A dashed level at ``y`` across the span of ``x``, named in the legend.
+
+    A curve and not a shape, so that the axis makes room for it and the legend can hide it.
+    """
+    figure.add_scatter(
+        x=[min(x), max(x)],
+        y=[y, y],
+        mode="lines",
+        name=plain(label),
+        line={"color": GREY, "dash": "dash", "width": 1.5},
+        hoverinfo="skip",
+        uid=uid,
+    )

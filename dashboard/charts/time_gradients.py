@@ -1,0 +1,152 @@
+"""How the gradient travels back through time: ‖∂loss/∂state‖ at each timestep of a fixed probe batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.charts.style import (
+    GREY,
+    MARK,
+    STEP_TITLE,
+    TIMESTEP_TITLE,
+    base_figure,
+    note,
+    nothing_yet,
+    rounded,
+    short,
+)
+from trainer.schema import VectorSeries
+
+DECADES = 12
+"""Colours span at most this many powers of ten below the largest norm; smaller ones share the last colour."""
+
+QUANTITY_WORDS = {"h": "hidden state h", "c": "cell state c"}
+
+
+def quantity_title(name: str) -> str:
+    """``h/0`` in words: ``hidden state h, layer 1``."""
+    field, _, layer = name.partition("/")
+    words = QUANTITY_WORDS.get(field, f"state {field}")
+    return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
+
+
+def quantity_order(name: str) -> tuple[bool, str]:
+    """Sorts hidden states before the others, then by layer."""
+    return not name.startswith("h/"), name
+
+
+def norm_symbol(name: str) -> str:
+    """``h/0`` as an axis title: ``‖∂loss/∂h‖``."""
+    return f"‖∂loss/∂{name.partition('/')[0]}‖"
+
+
+def heatmap(vectors: VectorSeries, *, name: str, color_scale: str = "Viridis") -> go.Figure:
+    """Across: training. Up: timesteps. Colour: log10 of the norm. Blank cells hold no finite number."""
+    figure = base_figure(STEP_TITLE, TIMESTEP_TITLE, height=376)
+    figure.update_layout(hovermode="closest", showlegend=False, margin={"t": 56, "r": 8})
+    steps, norms = vectors.steps, vectors.norms
+    length = max((len(row) for row in norms), default=0)
+    if length == 0:
+        nothing_yet(figure, "The first recording of the gradient through time appears here.")
+        return figure
+    finite = [v for row in norms for v in row if v is not None and math.isfinite(v) and v > 0]
+    top = math.log10(max(finite)) if finite else 0.0
+    bottom = max(math.log10(min(finite)), top - DECADES) if finite else -1.0
+    bottom = min(bottom, top - 0.5)  # a flat picture still gets two ends to its scale
+    columns = [[row[t] if t < len(row) else None for row in norms] for t in range(length)]
+    figure.add_heatmap(
+        x=steps,
+        y=list(range(1, length + 1)),
+        z=[rounded([_log10(v, bottom) for v in column], 4) for column in columns],
+        customdata=[[_words(v) for v in column] for column in columns],
+        hovertemplate="step %{x}, timestep %{y}: %{customdata}<extra></extra>",
+        hoverongaps=True,
+        colorscale=color_scale,
+        zmin=bottom,
+        zmax=top,
+        colorbar={
+            "title": {"text": f"log₁₀ {norm_symbol(name)}", "side": "right"},
+            "thickness": 14,
+            "outlinewidth": 0,
+        },
+        uid="heatmap",
+    )
+    return figure
+
+
+def curve_at(
+    vectors: VectorSeries, *, name: str, step: int, color: str, informative: Sequence[int] = ()
+) -> go.Figure:
+    """The norm at each timestep at the last recording up to ``step``, on a log axis; the first in grey.
+
+    ``informative`` are timesteps, from 0, whose inputs decide the target.
+    """
+    figure = base_figure(TIMESTEP_TITLE, f"{norm_symbol(name)} (norm)", height=376, y_type="log")
+    figure.update_layout(hovermode="x")
+    figure.update_xaxes(rangemode="normal")
+    if not vectors.steps:
+        nothing_yet(figure, "The first recording of the gradient through time appears here.")
+        return figure
+    index = recording_at(vectors, step)
+    if index != 0:
+        first = f"step {vectors.steps[0]} (first)"
+        _add_vector(figure, vectors.norms[0], name=first, color=GREY, width=1.2, uid="first")
+    label = f"step {vectors.steps[index]}"
+    _add_vector(figure, vectors.norms[index], name=label, color=color, width=2.2, uid="chosen")
+    row = vectors.norms[index]
+    for t in informative:
+        figure.add_vline(x=t + 1, line={"color": MARK, "width": 1.5, "dash": "dot"}, layer="below")
+    if informative:
+        # Stands for the lines in the legend.
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            name="decides the target",
+            line={"color": MARK, "dash": "dot", "width": 1.5},
+            uid="informative",
+        )
+    if missing := gap_words(row):
+        note(figure, missing)
+    return figure
+
+
+def recording_at(vectors: VectorSeries, step: int) -> int:
+    """Index of the last recording up to ``step``, or of the first if there is none so early."""
+    return max((i for i, at in enumerate(vectors.steps) if at <= step), default=0)
+
+
+def gap_words(row: Sequence[float | None]) -> str:
+    """What a log axis cannot show of ``row``: exact zeros and values that are not finite."""
+    zeros = sum(v == 0 for v in row)
+    bad = sum(v is None or not math.isfinite(v) for v in row)
+    parts = [f"exactly 0 at {zeros} of {len(row)} timesteps"] if zeros else []
+    parts += [f"not finite at {bad} of {len(row)} timesteps"] if bad else []
+    return "; ".join(parts)
+
+
+def _add_vector(
+    figure: go.Figure, row: Sequence[float | None], *, name: str, color: str, width: float, uid: str
+) -> None:
+    figure.add_scatter(
+        x=list(range(1, len(row) + 1)),
+        y=rounded([v if v is not None and v > 0 else None for v in row]),
+        mode="lines",
+        name=name,
+        line={"color": color, "width": width},
+        hovertemplate="%{y:.3g}",
+        uid=uid,
+    )
+
+
+def _log10(value: float | None, bottom: float) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return max(math.log10(value), bottom) if value > 0 else bottom
+
+
+def _words(value: float | None) -> str:
+    return "not finite" if value is None or not math.isfinite(value) else short(value)

@@ -1,0 +1,186 @@
+"""Reads JSON Schema: which fields a form has, what they are called, what they may hold. No streamlit here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from trainer.schema import FieldError, SettingError
+
+Kind = Literal["integer", "number", "boolean", "choice", "text"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One setting, as its schema describes it."""
+
+    name: str
+    path: str
+    """Dotted from the run's configuration: ``training.learning_rate``."""
+    label: str
+    help: str
+    kind: Kind
+    nullable: bool
+    default: Any
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+
+    @property
+    def when_empty(self) -> str:
+        """What an empty field means, by its description: "empty records none" gives "records none"."""
+        found = re.search(r"\bempty(?: is|:)? ([^.;:,(]+)", self.help, re.IGNORECASE)
+        return found.group(1).strip() if self.nullable and found else "off"
+
+    @property
+    def step(self) -> float | int:
+        """What one press of + adds: for a small number the default's power of ten, else a tenth of it."""
+        size = abs(self.default) if isinstance(self.default, int | float) and self.default else 1
+        power = math.floor(math.log10(size))
+        if self.kind == "integer":
+            return int(10 ** max(power - 1, 0))
+        return float(10.0 ** (power if size < 1 else power - 1))
+
+    def bounds(self) -> tuple[float | int | None, float | int | None]:
+        """Lowest and highest value that a widget lets through, of the widget's own number type."""
+        integer = self.kind == "integer"
+        nudge: float = 1 if integer else 1e-12
+        low, high = self.minimum, self.maximum
+        if self.exclusive_minimum is not None:
+            low = self.exclusive_minimum + nudge
+        if self.exclusive_maximum is not None:
+            high = self.exclusive_maximum - nudge
+        kind = int if integer else float
+        return (None if low is None else kind(low)), (None if high is None else kind(high))
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a widget of this field can show the value."""
+        if value is None:
+            return self.nullable
+        if self.kind == "choice":
+            return value in self.choices
+        if self.kind == "boolean":
+            return isinstance(value, bool)
+        if self.kind == "text":
+            return isinstance(value, str)
+        if isinstance(value, bool) or not isinstance(value, int if self.kind == "integer" else int | float):
+            return False
+        low, high = self.bounds()
+        return math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+
+    def cast(self, value: Any) -> Any:
+        """The value in the type that the widget wants: an int for a number field becomes a float."""
+        return float(value) if self.kind == "number" and value is not None else value
+
+
+def read_fields(schema: Mapping[str, Any], prefix: str = "") -> list[Field]:
+    """The fields of an object schema, in its order; ``prefix`` is the path of the object itself.
+
+    Raises ValueError for a property that no widget can show: the catalogue must not hold one.
+    """
+    definitions = schema.get("$defs", {})
+    return [
+        _field(name, f"{prefix}.{name}" if prefix else name, _resolved(part, definitions), definitions)
+        for name, part in schema.get("properties", {}).items()
+    ]
+
+
+def _field(name: str, path: str, part: Mapping[str, Any], definitions: Mapping[str, Any]) -> Field:
+    options = [_resolved(option, definitions) for option in part.get("anyOf", [part])]
+    kinds = [option for option in options if option.get("type") != "null"]
+    if len(kinds) != 1:
+        raise ValueError(
+            f"{path}: {len(kinds)} types in one field have no widget; give it one, or one and null"
+        )
+    kind = kinds[0]
+    choices = tuple(kind["enum"]) if "enum" in kind else (kind["const"],) if "const" in kind else ()
+    return Field(
+        name=name,
+        path=path,
+        label=label_of(name, part.get("title")),
+        help=" ".join(part.get("description", "").split()),
+        kind="choice" if choices else _KINDS[kind.get("type", "")],
+        nullable=len(options) > len(kinds),
+        default=part.get("default"),
+        choices=choices,
+        minimum=kind.get("minimum"),
+        maximum=kind.get("maximum"),
+        exclusive_minimum=kind.get("exclusiveMinimum"),
+        exclusive_maximum=kind.get("exclusiveMaximum"),
+    )
+
+
+_KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
+
+
+def _resolved(part: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = part.get("$ref")
+    if reference is None:
+        return part
+    target = definitions[reference.rpartition("/")[2]]
+    return {**target, **{key: value for key, value in part.items() if key != "$ref"}}
+
+
+def label_of(name: str, title: str | None = None) -> str:
+    """``learning_rate`` reads "Learning rate"; a title that was written by hand stands as it is."""
+    words = name.replace("_", " ")
+    if title and title.casefold() != words.casefold():
+        return title
+    return words[:1].upper() + words[1:]
+
+
+def choice_label(choice: str | None) -> str:
+    """An option as a reader sees it; abbreviations keep their capitals."""
+    if choice is None:
+        return "Off"
+    known = {"sgd": "SGD", "rmsprop": "RMSprop", "adamw": "AdamW", "cpu": "CPU", "gpu": "GPU", "mps": "MPS"}
+    known |= {"32": "32 bit", "bf16": "bfloat16", "relu": "ReLU"}
+    return known.get(choice, choice.replace("_", " ").capitalize())
+
+
+def errors_of(error: ValidationError) -> list[FieldError]:
+    """What pydantic found wrong before anything was sent, one entry per field, in the service's own form."""
+    found = []
+    for item in error.errors():
+        path = [str(part) for part in item["loc"]]
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, SettingError):
+            path, value = [*path, cause.field], cause.value
+            problem, remedy = cause.problem, cause.remedy
+        else:
+            value, problem, remedy = item["input"], item["msg"], _REMEDIES.get(item["type"], "change it")
+        found.append(FieldError(field=".".join(path), value=value, problem=problem, remedy=remedy))
+    return found
+
+
+_REMEDIES = {
+    "string_pattern_mismatch": "leave out <, > and control characters",
+    "string_too_long": "make it shorter",
+    "too_long": "use fewer",
+}
+
+
+def error_path(field: str) -> str:
+    """The path of the widget that an error belongs to: the service counts from its request's root.
+
+    An error in one item of a list belongs to the widget that holds the list.
+    """
+    return re.sub(r"\.\d+$", "", field.removeprefix("config."))
+
+
+def sentence(error: FieldError) -> str:
+    """What is wrong and what to do, as two sentences."""
+    parts = (part.strip().rstrip(".") for part in (error.problem, error.remedy))
+    return " ".join(f"{_capital(part)}." for part in parts if part)
+
+
+def _capital(text: str) -> str:
+    """With a capital letter first, unless it begins with a name such as k2 or hidden_size."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text

@@ -1,0 +1,106 @@
+"""What every page begins with: a client of the service, and a designed page where there is none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import wraps
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.client import Client, ServiceAway, Trouble, WrongToken
+from dashboard.fields import sentence
+from dashboard.locate import connect
+from dashboard.text import plain
+
+USUAL_START = 15.0
+"""Seconds that a first start takes at most on a small machine, while files are read for the first time."""
+
+
+class _Connection:
+    """The one client of this process."""
+
+    def __init__(self) -> None:
+        self.client: Client | None = None
+        self.lock = threading.Lock()
+
+
+@st.cache_resource(show_spinner=False)
+def _connection() -> _Connection:
+    return _Connection()
+
+
+def client() -> Client:
+    """The process's client; the first caller finds or starts the service while the page says so.
+
+    Raises ServiceAway where there is none: `page` below shows that.
+    """
+    connection = _connection()
+    if connection.client is not None:
+        return connection.client
+    place = st.empty()
+    with connection.lock:
+        if connection.client is None:
+            connection.client = connect(os.environ, waiting=_Starting(place))
+    place.empty()
+    return connection.client
+
+
+def forget() -> None:
+    """Look for the service anew at the next request: it may have come back at another address."""
+    _connection().client = None
+
+
+def guarded(draw: Callable[[], None]) -> Callable[[], None]:
+    """A page or fragment that shows a calm message when the service is away or says no."""
+
+    @wraps(draw)
+    def drawn() -> None:
+        try:
+            draw()
+        except (ServiceAway, WrongToken) as trouble:
+            forget()
+            show_away(trouble)
+        except Trouble as trouble:
+            show_trouble(trouble)
+
+    return drawn
+
+
+def show_away(trouble: Trouble) -> None:
+    with st.container(key="service-away", gap="medium", horizontal_alignment="left"):
+        st.subheader(":material/cloud_off: The training service is away", anchor=False)
+        st.markdown(plain(trouble.message))
+        what_to_do, _, log = trouble.remedy.partition("\n\n")
+        st.caption(plain(what_to_do))
+        if log:
+            st.code(log, language=None, wrap_lines=True)
+        if st.button("Try again", icon=":material/refresh:", type="primary", key="service-away-retry"):
+            st.rerun()
+
+
+def show_trouble(trouble: Trouble) -> None:
+    """One refused request, in words, where it happened."""
+    words = [sentence(error) for error in trouble.errors] or [trouble.message, trouble.remedy]
+    st.error(plain(" ".join(words)), icon=":material/error:")
+
+
+class _Starting:
+    """What a reader sees while a service starts; nothing where one is already there."""
+
+    def __init__(self, place: DeltaGenerator) -> None:
+        self.place = place
+        self.bar: DeltaGenerator | None = None
+
+    def __call__(self, seconds: float) -> None:
+        words = f"{seconds:.0f} s; the first start may take up to {USUAL_START:.0f} s"
+        share = min(seconds / USUAL_START, 0.95)
+        if self.bar is not None:
+            self.bar.progress(share, text=words)
+            return
+        with self.place.container(gap="small"):
+            st.subheader(":material/hourglass_top: Starting the training service", anchor=False)
+            st.markdown("It trains your networks in the background, and goes on when you close this page.")
+            self.bar = st.progress(share, text=words)

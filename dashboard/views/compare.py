@@ -1,0 +1,298 @@
+"""Runs side by side: ``/compare?runs=<id>,<id>&metric=…&x=…&smooth=…&log=…``: the address holds it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from urllib.parse import quote
+from uuid import UUID
+
+import streamlit as st
+
+from dashboard.charts.compare import METRICS, GradientCurve, metric_figure, time_gradient_figure
+from dashboard.charts.curves import X_TITLES, Curve
+from dashboard.charts.export import curves_csv, standalone_html
+from dashboard.charts.settings import differing
+from dashboard.charts.time_gradients import quantity_order, quantity_title
+from dashboard.client import Client, NotFound
+from dashboard.components.copy_button import copy_button
+from dashboard.components.live_plot import live_plot
+from dashboard.session import client, guarded
+from dashboard.text import number, share
+from dashboard.theme import STATE_LABELS, run_color, run_dash
+from dashboard.views.parts import LIVE_EVERY, labels, run_ids, task_entry
+from trainer.schema import Run, Series
+
+POINTS = 400
+"""Points per curve."""
+RECENT = 200
+"""Runs that the picker offers, newest first, beside those already chosen."""
+EMPTY = Series(step=[], value=[], seconds=[], sequences=[])
+
+
+@guarded
+def page() -> None:
+    service = client()
+    asked = run_ids(st.query_params.get("runs", ""))
+    known = {run.id: run for run in service.runs(limit=RECENT).runs}
+    missing = _add_older(service, known, asked)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Compare runs", anchor=False, width="content")
+        copy_button("Copy link to this view", key="copy-link")
+    if not known:
+        st.markdown("There are no runs yet. Launch some, then lay them side by side here.")
+        if st.button("Launch a run", icon=":material/rocket_launch:", type="primary"):
+            st.switch_page("views/launch.py")
+        return
+    chosen = _picker(known, [i for i in asked if i in known])
+    if missing:
+        many = "runs of this link are" if missing > 1 else "run of this link is"
+        st.warning(f"{missing} {many} not here any more; the others are shown.", icon=":material/search_off:")
+    if not chosen:
+        st.info("Pick two or more runs above. Their curves, gradients and settings appear here together.")
+        return
+    moving = LIVE_EVERY if any(not run.state.is_over for run in chosen) else None
+    ids = [run.id for run in chosen]
+    live = guarded(partial(_live, service, ids, polling=moving is not None))
+    st.fragment(live, run_every=moving)()
+
+
+def _live(service: Client, ids: Sequence[UUID], *, polling: bool) -> None:
+    runs = _present(service, ids)
+    if polling and all(run.state.is_over for run in runs):
+        st.rerun()  # the last one ended: the page is drawn once more, without polling
+    _curves(service, runs)
+    _through_time(service, runs)
+    _table(runs)
+
+
+def _add_older(service: Client, known: dict[UUID, Run], asked: Sequence[UUID]) -> int:
+    """Fetch runs of the link that are not among the recent ones; returns how many no longer exist."""
+    missing = 0
+    for run_id in asked:
+        if run_id not in known:
+            try:
+                known[run_id] = service.run(run_id)
+            except NotFound:
+                missing += 1
+    return missing
+
+
+def _picker(known: dict[UUID, Run], default: list[UUID]) -> list[Run]:
+    """The chosen runs in the reader's order, which is that of legend, table and colours' list as well."""
+    names = labels(list(known.values()))
+    key = "compared-runs"
+
+    def remember() -> None:
+        st.query_params["runs"] = ",".join(str(run_id) for run_id in st.session_state[key])
+
+    picked = st.multiselect(
+        "Runs",
+        list(known),
+        default=default,
+        format_func=lambda run_id: names[run_id],
+        placeholder="Choose runs by name",
+        key=key,
+        on_change=remember,
+    )
+    return [known[run_id] for run_id in picked if run_id in known]
+
+
+def _present(service: Client, ids: Sequence[UUID]) -> list[Run]:
+    """The runs as they are now; the page starts over if one was deleted meanwhile."""
+    runs = []
+    for run_id in ids:
+        try:
+            runs.append(service.run(run_id))
+        except NotFound:
+            st.rerun()
+    return runs
+
+
+def _curves(service: Client, runs: Sequence[Run]) -> None:
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        metric = st.selectbox(
+            "Metric",
+            list(METRICS),
+            format_func=lambda key: _metric_name(key),
+            key="metric",
+            bind="query-params",
+            width=280,
+        )
+        x = st.segmented_control(
+            "Across",
+            list(X_TITLES),
+            default="step",
+            required=True,
+            format_func={"step": "Step", "seconds": "Wall time", "sequences": "Sequences"}.__getitem__,
+            key="x",
+            bind="query-params",
+        )
+        smooth = st.slider(
+            "Smoothing",
+            0.0,
+            0.99,
+            0.9,
+            0.01,
+            key="smooth",
+            bind="query-params",
+            width=220,
+            help="Weight of a moving average: 0 shows the values as they are; 0.9 averages about ten points.",
+        )
+        about = METRICS[metric]
+        log = st.toggle("Log axis", value=True, key="log", bind="query-params", disabled=not about.log)
+    series = service.metrics_of([run.id for run in runs], [metric], max_points=POINTS)
+    names = labels(runs)
+    curves = {
+        str(run.id): Curve(
+            name=names[run.id],
+            color=run_color(run.number),
+            dash=run_dash(run.number),
+            series=series.get(run.id, {}).get(metric, EMPTY),
+        )
+        for run in runs
+    }
+    entries = [task_entry(service, run) for run in runs]
+    chances = [run.summary.chance for run in runs if run.summary.chance is not None]
+    figure = metric_figure(
+        curves,
+        metric=metric,
+        x=x,
+        smooth=0.0 if about.sparse else smooth,
+        y_type="log" if log and about.log else "linear",
+        loss_units=[entry.loss_unit for entry in entries if entry],
+        chances=chances,
+    )
+    st.caption(
+        "One colour per run, everywhere. Where curves are smoothed, the measured values stay visible behind "
+        "them. Drag to zoom, double-click to reset; a click on a name in the legend hides its curve."
+    )
+    live_plot(
+        figure,
+        key="plot-compare",
+        description=f"{about.title} of {len(runs)} runs",
+        file_name=f"compare-{metric.replace('/', '-')}",
+    )
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        file_name = f"compare-{metric.replace('/', '-')}"
+        st.download_button(
+            "Points (CSV)",
+            partial(_bytes, partial(curves_csv, curves, metric)),
+            file_name=f"{file_name}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download-csv",
+        )
+        st.download_button(
+            "Chart (HTML)",
+            partial(_bytes, partial(standalone_html, figure)),
+            file_name=f"{file_name}.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+            key="download-html",
+            help="One file that opens anywhere, without a network.",
+        )
+        st.caption("The camera above the plot saves a PNG.")
+
+
+def _bytes(make: Callable[[], str]) -> bytes:
+    return make().encode()
+
+
+def _metric_name(key: str) -> str:
+    title = METRICS[key].title
+    if key.endswith("_per_second"):
+        title = METRICS[key].unit
+    return title[0].upper() + title[1:]
+
+
+def _through_time(service: Client, runs: Sequence[Run]) -> None:
+    recorded = {run.id: service.gradients(run.id, max_steps=2) for run in runs}
+    quantities = sorted({name for vectors in recorded.values() for name in vectors}, key=quantity_order)
+    st.markdown("#### Gradient through time")
+    st.caption(
+        "How much of the loss's gradient reaches each timestep, at each run's newest recording. A straight "
+        "slope down to the left is exponential vanishing; a flatter curve learns longer links."
+    )
+    if not quantities:
+        st.caption("No run here has recorded it yet.")
+        return
+    quantity = st.segmented_control(
+        "Quantity",
+        quantities,
+        default=quantities[0],
+        required=True,
+        format_func=quantity_title,
+        key="quantity",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    names = labels(runs)
+    figure = time_gradient_figure(
+        {
+            str(run.id): GradientCurve(
+                name=names[run.id],
+                color=run_color(run.number),
+                dash=run_dash(run.number),
+                vectors=recorded[run.id][quantity],
+            )
+            for run in runs
+            if quantity in recorded[run.id]
+        },
+        quantity=quantity,
+    )
+    live_plot(
+        figure,
+        key="plot-compare-gradients",
+        description=f"Gradient norm at each timestep for {len(runs)} runs",
+        file_name="compare-gradient-through-time",
+    )
+
+
+def _table(runs: Sequence[Run]) -> None:
+    names = labels(runs)
+    different = differing([run.config for run in runs])
+    st.markdown("#### What differs")
+    if not different or not different[0]:
+        st.caption(
+            "These runs have the same settings, seed included." if len(runs) > 1 else "Add a second run."
+        )
+    else:
+        st.caption("Only the settings in which these runs differ, then what they reached.")
+    rows = [
+        {
+            "": _swatch(run_color(run.number)),
+            "run": names[run.id],
+            **settings,
+            "state": STATE_LABELS[run.state],
+            "step": run.step,
+            "best validation loss": number(run.summary.best_validation_loss),
+            "best validation error": share(run.summary.best_validation_error),
+            "updates clipped": share(run.summary.clip_rate),
+            "steps per second": number(run.summary.steps_per_second),
+            "solved": {None: "–", True: "yes", False: "no"}[run.summary.solved],
+        }
+        for run, settings in zip(runs, different, strict=True)
+    ]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="differences",
+        column_config={
+            "": st.column_config.ImageColumn("", pinned=True, width=36),
+            "run": st.column_config.TextColumn("run", pinned=True, width="medium"),
+        },
+    )
+
+
+def _swatch(color: str) -> str:
+    """The run's colour as a picture for a table cell."""
+    circle = f"<circle cx='5' cy='5' r='3' fill='{color}'/>"
+    drawn = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 10 10'>{circle}</svg>"
+    return "data:image/svg+xml," + quote(drawn)
+
+
+if __name__ == "__main__":
+    page()

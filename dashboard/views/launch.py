@@ -1,0 +1,350 @@
+"""Launch: choose a network, a task and how to train; see what it costs; start it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import streamlit as st
+from pydantic import ValidationError
+
+from dashboard.client import Client, NotFound, Refused
+from dashboard.fields import errors_of, sentence
+from dashboard.forms import Cells, Draft, draw_section
+from dashboard.session import client, guarded, show_trouble
+from dashboard.text import compact, count, duration, many, number, plain, share
+from trainer.schema import Catalog, CatalogEntry, CorpusInfo, Estimate, FieldError, Launch, Run, RunConfig
+
+DRAFT, ORIGIN = "launch.draft", "launch.origin"
+TEXT = "corpus"
+"""The one setting that every task with ``needs_corpus`` has: the id of its text."""
+
+ALWAYS = ("steps", "batch_size", "optimizer", "learning_rate", "k1", "k2", "clip", "clip_at")
+"""Training settings that are always in view; the others fold away."""
+
+
+@guarded
+def page() -> None:
+    service = client()
+    catalog = service.catalog()
+    origin = take_origin(service, st.query_params.get("from"))
+    draft = st.session_state.setdefault(DRAFT, Draft())
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Launch a run", anchor=False)
+        if draft.changed and st.button("Back to defaults", icon=":material/restart_alt:", type="tertiary"):
+            start_over()
+    if origin:
+        show_origin(origin)
+    left, right = st.columns([2.6, 1], gap="large")
+    cells = Cells()
+    with left:
+        config = draw_configuration(service, catalog, draft, cells)
+    with right, st.container(border=True, key="launch-card", gap="medium"):
+        draw_card(service, catalog, config, cells, origin)
+
+
+# --- The form ----------------------------------------------------------------------------------------
+
+
+def draw_configuration(service: Client, catalog: Catalog, draft: Draft, cells: Cells) -> dict[str, Any]:
+    """The whole form; returns the configuration that it describes, not yet checked."""
+    network = draw_choice("Network", "model", catalog.models, draft, cells)
+    model = draw_section(network.json_schema, "model", draft, cells)
+    st.space("small")
+
+    chosen = draw_choice("Task", "task", catalog.tasks, draft, cells)
+    skip: tuple[str, ...] = ()
+    text: dict[str, Any] = {}
+    if chosen.needs_corpus:
+        skip, text = (TEXT,), {TEXT: draw_corpus(service, chosen, draft, cells)}
+    task = draw_section(chosen.json_schema, "task", draft, cells, skip=skip) | text
+    st.space("small")
+
+    draw_heading("Training")
+    training = draw_training(catalog, chosen.training_defaults, draft, cells)
+    with st.expander("What the run records", icon=":material/query_stats:"):
+        analysis = draw_section(catalog.analysis_schema, "analysis", draft, cells, per_row=3)
+    seed = draw_section(SEED, "", draft, cells)
+    return {
+        "model": {"name": network.name, **model},
+        "task": {"name": chosen.name, **task},
+        "training": training,
+        "analysis": analysis,
+        "seed": seed["seed"],
+    }
+
+
+SEED = {"properties": {"seed": RunConfig.model_json_schema()["properties"]["seed"]}}
+
+
+def draw_training(
+    catalog: Catalog, defaults: Mapping[str, Any], draft: Draft, cells: Cells
+) -> dict[str, Any]:
+    schema = with_accelerators(catalog.training_schema, catalog.accelerators)
+    values = draw_section(schema, "training", draft, cells, defaults=defaults, only=ALWAYS)
+    with st.expander("More training settings", icon=":material/tune:"):
+        rest = draw_section(schema, "training", draft, cells, defaults=defaults, skip=ALWAYS)
+    return values | rest
+
+
+def with_accelerators(schema: dict[str, Any], present: Sequence[str]) -> dict[str, Any]:
+    """The schema without accelerators that the training machine does not have."""
+    setting = schema["properties"]["accelerator"]
+    possible = [choice for choice in setting["enum"] if choice == "auto" or choice in present]
+    return {**schema, "properties": {**schema["properties"], "accelerator": {**setting, "enum": possible}}}
+
+
+def draw_heading(title: str) -> None:
+    st.subheader(title, anchor=False)
+
+
+def draw_choice(
+    title: str, section: str, entries: Sequence[CatalogEntry], draft: Draft, cells: Cells
+) -> CatalogEntry:
+    """A heading, one button for each entry, and what the chosen one is."""
+    by_name = {entry.name: entry for entry in entries}
+    path = f"{section}.name"
+    chosen = draft.changed.get(path)
+    key = f"field:{path}"
+    st.session_state[key] = chosen if chosen in by_name else entries[0].name
+
+    def remember() -> None:
+        draft.changed[path] = st.session_state[key]
+
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader(title, anchor=False, width="content")
+        name = st.segmented_control(
+            title,
+            list(by_name),
+            required=True,
+            format_func=lambda name: by_name[name].title,
+            key=key,
+            on_change=remember,
+            label_visibility="collapsed",
+        )
+        with st.popover("About", icon=":material/menu_book:", type="tertiary"):
+            draw_about(by_name[name])
+    cells.by_path[path] = st.container(gap="xxsmall")
+    cells.by_path[path].caption(by_name[name].summary)
+    return by_name[name]
+
+
+def draw_about(entry: CatalogEntry) -> None:
+    st.markdown(f"**{entry.title}.** {entry.description or entry.summary}")
+    if entry.equations:
+        lines = " \\\\ ".join(line.replace("=", "&=", 1) for line in entry.equations.splitlines() if line)
+        st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
+    st.caption(entry.source)
+
+
+def draw_corpus(service: Client, task: CatalogEntry, draft: Draft, cells: Cells) -> str:
+    """The text to read: one of those the service has, or one that is uploaded here."""
+    path = f"task.{TEXT}"
+    corpora = {corpus.id: corpus for corpus in service.corpora()}
+    default = task.json_schema["properties"][TEXT].get("default")
+    wanted = draft.changed.get(path, default)
+    key = f"field:{path}"
+    st.session_state[key] = wanted if wanted in corpora else next(iter(corpora))
+
+    def remember() -> None:
+        draft.changed[path] = st.session_state[key]
+
+    cells.by_path[path] = cell = st.container(gap="xsmall")
+    with cell:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            chosen = st.selectbox(
+                "Text",
+                list(corpora),
+                format_func=lambda corpus: f"{corpora[corpus].name} · {describe_corpus(corpora[corpus])}",
+                key=key,
+                on_change=remember,
+                width=520,
+            )
+            with st.popover("Upload a text", icon=":material/upload:"):
+                draw_upload(service, draft, path)
+        st.caption(f"Begins: “{plain(corpora[chosen].preview[:160])}…”")
+    return chosen
+
+
+def describe_corpus(corpus: CorpusInfo) -> str:
+    return f"{count(corpus.characters)} characters, {corpus.vocabulary} distinct"
+
+
+def draw_upload(service: Client, draft: Draft, path: str) -> None:
+    st.markdown("A plain text in UTF-8. It stays on the machine that trains.")
+    attempt = st.session_state.setdefault("launch.uploads", 0)
+    upload = st.file_uploader("Text file", key=f"launch.upload:{attempt}", max_upload_size=20)
+    if upload is None:
+        return
+    try:
+        corpus = service.add_corpus(upload.name, upload.getvalue())
+    except Refused as refusal:
+        show_trouble(refusal)
+        return
+    draft.changed[path] = corpus.id
+    st.session_state["launch.uploads"] = attempt + 1  # a fresh, empty uploader
+    st.rerun()
+
+
+# --- What it costs, and the button -------------------------------------------------------------------
+
+
+def draw_card(
+    service: Client, catalog: Catalog, config: dict[str, Any], cells: Cells, origin: Run | None
+) -> None:
+    """Name, tags, cost and the launch button; writes errors beside the fields they belong to."""
+    name, tags = draw_name_and_tags(cells, origin)
+    launch, errors = check(config, name, tags)
+    estimate = None
+    if launch:
+        try:
+            cost_of = launch.model_dump_json(exclude={"name", "tags"})
+            estimate = cached_estimate(service, service.address.url, cost_of)
+        except Refused as refusal:
+            errors = refusal.errors or [FieldError(field="", problem=refusal.message, remedy=refusal.remedy)]
+    draw_cost(estimate, task_of(catalog, config))
+    homeless = cells.show(errors)
+    pressed = st.button(
+        "Launch",
+        type="primary",
+        icon=":material/rocket_launch:",
+        width="stretch",
+        disabled=estimate is None,
+        key="launch.go",
+    )
+    if errors:
+        st.caption(
+            ":red[:material/error: A setting needs another value. It is marked in the form.]"
+            if len(homeless) < len(errors)
+            else ":red[:material/error: This cannot be launched.]"
+        )
+    for error in homeless:
+        st.markdown(f":red[{plain(error.field)}: {plain(sentence(error))}]")
+    if pressed and launch:
+        start(service, launch)
+
+
+def draw_name_and_tags(cells: Cells, origin: Run | None) -> tuple[str, list[str]]:
+    cells.by_path["name"], cells.by_path["tags"] = st.container(gap="xsmall"), st.container(gap="xsmall")
+    name = cells.by_path["name"].text_input(
+        "Name",
+        placeholder="Made from network and task",
+        max_chars=120,
+        key="launch.name",
+        persist_state="session",
+    )
+    tags = cells.by_path["tags"].multiselect(
+        "Tags",
+        list(origin.tags) if origin else [],
+        accept_new_options=True,
+        placeholder="Type a word and press Enter",
+        key="launch.tags",
+        persist_state="session",
+        help="Words to find this run by, for example the name of a series of runs.",
+    )
+    return name, tags
+
+
+def check(config: dict[str, Any], name: str, tags: list[str]) -> tuple[Launch | None, list[FieldError]]:
+    """The request that the form describes, or what is wrong with it as far as the dashboard can tell."""
+    try:
+        return Launch.model_validate({"config": config, "name": name.strip() or None, "tags": tags}), []
+    except ValidationError as error:
+        return None, errors_of(error)
+
+
+@st.cache_data(ttl=300, max_entries=200, show_spinner=False)
+def cached_estimate(_service: Client, url: str, launch: str) -> Estimate:  # noqa: ARG001 - url is part of the key
+    """What a configuration costs, asked once for each: the service measures, which takes a moment."""
+    return _service.estimate(Launch.model_validate_json(launch))
+
+
+def draw_cost(estimate: Estimate | None, task: CatalogEntry) -> None:
+    with st.container(gap="small"):
+        a, b = st.columns(2)
+        a.metric("Parameters", compact(estimate.parameters) if estimate else "–")
+        b.metric(
+            "Training time",
+            f"≈ {duration(estimate.seconds)}" if estimate else "–",
+            help="For all steps, from a short measurement on the machine that trains.",
+        )
+        st.caption(describe_estimate(estimate, task) if estimate else "Known once every setting is right.")
+
+
+def describe_estimate(estimate: Estimate, task: CatalogEntry) -> str:
+    unit = f" ({task.loss_unit})" if task.loss_unit else ""
+    chance = f"A blind guess has a loss of **{number(estimate.chance.loss)}**{unit}"
+    if estimate.chance.error is not None:
+        chance += f" and **{share(estimate.chance.error)}** {task.error_unit or 'wrong'}"
+    work = f"{count(estimate.multiplications_per_timestep)} multiplications per timestep"
+    sizes = f"{many(estimate.input_size, 'input')}, {many(estimate.output_size, 'output')}"
+    return f"{work}; {sizes}.\n\n{chance}: that is chance level."
+
+
+def task_of(catalog: Catalog, config: dict[str, Any]) -> CatalogEntry:
+    return next(entry for entry in catalog.tasks if entry.name == config["task"]["name"])
+
+
+def start(service: Client, launch: Launch) -> None:
+    # A double click sends the same request twice: the same key then gives the same run.
+    nonce = st.session_state.setdefault("launch.nonce", uuid4())
+    try:
+        run = service.launch(launch, idempotency_key=str(uuid5(nonce, launch.model_dump_json())))
+    except Refused as refusal:
+        show_trouble(refusal)
+        return
+    del st.session_state["launch.nonce"]
+    st.session_state.pop(ORIGIN, None)
+    st.switch_page("views/run.py", query_params={"run": str(run.id)})
+
+
+# --- Launch again with changes -----------------------------------------------------------------------
+
+
+def take_origin(service: Client, wanted: str | None) -> Run | None:
+    """The run that ``?from=`` names. Its settings fill the form once; what is changed after that stays."""
+    if not wanted:
+        return None
+    loaded: Run | None = st.session_state.get(ORIGIN)
+    if loaded and str(loaded.id) == wanted:
+        return loaded
+    try:
+        origin = service.run(UUID(wanted))
+    except (ValueError, NotFound):
+        st.warning("The run to start from is not there any more. This is an empty form.")
+        return None
+    st.session_state[ORIGIN] = origin
+    st.session_state[DRAFT] = draft_of(origin.config)
+    st.session_state["launch.name"] = ""
+    st.session_state["launch.tags"] = list(origin.tags)
+    return origin
+
+
+def start_over() -> None:
+    for key in (DRAFT, ORIGIN, "launch.name", "launch.tags"):
+        st.session_state.pop(key, None)
+    st.query_params.clear()
+    st.rerun()
+
+
+def draft_of(config: RunConfig) -> Draft:
+    draft = Draft()
+    draft.fill("model", config.model)
+    draft.fill("task", config.task)
+    draft.fill("training", config.training.model_dump())
+    draft.fill("analysis", config.analysis.model_dump())
+    draft.changed["seed"] = config.seed
+    return draft
+
+
+def show_origin(origin: Run) -> None:
+    st.caption(
+        f":material/content_copy: Starts from the settings of run {origin.number}, **{plain(origin.name)}**. "
+        "Change what you like; that run stays as it is."
+    )
+
+
+if __name__ == "__main__":
+    page()

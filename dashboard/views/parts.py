@@ -1,0 +1,48 @@
+"""What the Run and Compare pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import streamlit as st
+
+from dashboard.client import Client
+from trainer.schema import Catalog, CatalogEntry, Run
+
+LIVE_EVERY = 1.0
+"""Seconds between two looks at a run that is training."""
+
+
+@st.cache_data(ttl=300, show_spinner=False)
+def _catalog(_client: Client, url: str) -> Catalog:  # noqa: ARG001 - the address is the cache's key
+    return _client.catalog()
+
+
+def task_entry(client: Client, run: Run) -> CatalogEntry | None:
+    """The run's task as the catalogue knows it; None for one that this version no longer has."""
+    name = run.config.task.get("name")
+    return next((t for t in _catalog(client, client.address.url).tasks if t.name == name), None)
+
+
+def title_of(client: Client, kind: str, name: str) -> str:
+    """The title that the catalogue gives a network (``models``) or a task (``tasks``)."""
+    entries: list[CatalogEntry] = getattr(_catalog(client, client.address.url), kind)
+    return next((entry.title for entry in entries if entry.name == name), name)
+
+
+def labels(runs: Sequence[Run]) -> dict[UUID, str]:
+    """A name for each run that tells it from the others: with its number where another has the same."""
+    names = [run.name for run in runs]
+    return {run.id: run.name if names.count(run.name) == 1 else f"{run.name} #{run.number}" for run in runs}
+
+
+def run_ids(text: str) -> list[UUID]:
+    """The run ids in a comma-separated list, each once; what is no id is left out."""
+    ids = []
+    for part in text.split(","):
+        try:
+            ids.append(UUID(part.strip()))
+        except ValueError:
+            continue
+    return list(dict.fromkeys(ids))

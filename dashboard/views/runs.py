@@ -1,0 +1,312 @@
+"""Runs: find, follow and tend every run there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import streamlit as st
+
+from dashboard.client import Client, Direction, NotFound, Order, Refused
+from dashboard.run_table import coloured, rows_of, selected_after, table
+from dashboard.session import client, guarded, show_trouble
+from dashboard.text import many
+from dashboard.theme import STATE_HELP, STATE_LABELS
+from dashboard.views.parts import title_of
+from dashboard.views.runs_dialogs import ASKING, open_dialog
+from trainer.schema import Catalog, Run, RunPage, RunState
+
+SELECTED, SHOWN, TABLE, LIMIT = "runs.selected", "runs.shown", "runs.table", "runs.limit"
+PAGE = 100
+REFRESH = 2.0
+"""Seconds between two looks while a run is queued or training."""
+
+ORDERS: dict[str, tuple[Order, Direction]] = {
+    "Newest first": ("created", "descending"),
+    "Oldest first": ("created", "ascending"),
+    "Best validation loss first": ("validation", "ascending"),
+    "Most steps first": ("step", "descending"),
+    "By name": ("name", "ascending"),
+    "By state": ("state", "ascending"),
+}
+ACTIVE = (RunState.QUEUED, RunState.RUNNING)
+
+
+@guarded
+def page() -> None:
+    service = client()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title("Runs", anchor=False)
+        if not (empty := not service.runs(limit=1).runs):
+            st.page_link("views/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+    if empty:
+        draw_empty()
+        return
+    filters = draw_filters(service.catalog())
+    active = service.runs(limit=1, states=ACTIVE).total > 0
+    live = st.fragment(
+        guarded(partial(draw_runs, service, filters, active)), run_every=REFRESH if active else None
+    )
+    live()
+    if ASKING in st.session_state:
+        open_dialog(service, st.session_state[ASKING])
+
+
+def draw_empty() -> None:
+    with st.container(border=True, gap="small", key="runs-empty", width=720):
+        st.subheader("No runs yet", anchor=False)
+        st.markdown(
+            "A run is one network, trained on one task. Every run that you launch appears here and stays."
+        )
+        with st.container(horizontal=True):
+            if st.button("Launch a run", icon=":material/rocket_launch:", type="primary"):
+                st.switch_page("views/launch.py")
+            if st.button("Start with three at once", icon=":material/home:"):
+                st.switch_page("views/welcome.py")
+
+
+def draw_filters(catalog: Catalog) -> dict[str, Any]:
+    """The filters, which live in the address: a copied link shows the same list."""
+    titles = {
+        "model": {m.name: m.title for m in catalog.models},
+        "task": {t.name: t.title for t in catalog.tasks},
+    }
+    search, state, model, task, tag, order = st.columns([2, 2, 1.3, 1.3, 1.2, 1.6], gap="small")
+    found = search.text_input(
+        "Search",
+        placeholder="Name or tag",
+        icon=":material/search:",
+        key="search",
+        bind="query-params",
+    )
+    states = state.multiselect(
+        "State",
+        [s.value for s in RunState],
+        format_func=lambda s: STATE_LABELS[RunState(s)],
+        placeholder="Any",
+        key="state",
+        bind="query-params",
+        help="  \n".join(f"**{STATE_LABELS[s]}**: {STATE_HELP[s]}" for s in RunState),
+    )
+    choices = {}
+    for column, (kind, label) in zip((model, task), (("model", "Network"), ("task", "Task")), strict=True):
+        choices[kind] = column.selectbox(
+            label,
+            list(titles[kind]),
+            index=None,
+            format_func=lambda name, kind=kind: titles[kind][name],
+            placeholder="Any",
+            key=kind,
+            bind="query-params",
+        )
+    tagged = tag.text_input("Tag", placeholder="Any", key="tag", bind="query-params")
+    by = order.selectbox("Order", list(ORDERS), key="order", bind="query-params")
+    key, direction = ORDERS[by]
+    return {
+        "search": found.strip() or None,
+        "states": [RunState(s) for s in states],
+        **choices,
+        "tag": tagged.strip() or None,
+        "order": key,
+        "direction": direction,
+    }
+
+
+# --- The table, drawn anew every two seconds while something trains ----------------------------------
+
+
+def draw_runs(service: Client, filters: dict[str, Any], polling: bool) -> None:
+    limit = st.session_state.setdefault(LIMIT, PAGE)
+    runs, total = fetch(service, filters, limit)
+    if (
+        polling
+        and not any(run.state in ACTIVE for run in runs)
+        and not service.runs(limit=1, states=ACTIVE).total
+    ):
+        st.rerun()  # all have ended: the page is drawn once more, without polling
+    if not runs:
+        st.info(
+            "No run matches these filters. Clear one of them to see more.", icon=":material/filter_alt_off:"
+        )
+        return
+    actions = st.container()
+    selected = draw_table(service, runs)
+    with actions:  # above the table, which may be long; known only once it is drawn
+        draw_actions(service, selected, total, len(runs))
+    if total > len(runs) and st.button(
+        f"Show {min(PAGE, total - len(runs))} more", icon=":material/expand_more:"
+    ):
+        st.session_state[LIMIT] = limit + PAGE
+        st.rerun(scope="fragment")
+
+
+def fetch(service: Client, filters: dict[str, Any], limit: int) -> tuple[list[Run], int]:
+    """The first ``limit`` runs that match, and how many match in all."""
+    runs: list[Run] = []
+    cursor = None
+    while True:
+        page: RunPage = service.runs(**filters, cursor=cursor, limit=min(PAGE, limit - len(runs)))
+        runs += page.runs
+        cursor = page.next
+        if cursor is None or len(runs) >= limit:
+            return runs, page.total
+
+
+def draw_table(service: Client, runs: Sequence[Run]) -> list[Run]:
+    """The table; returns the runs selected in it.
+
+    A selection is kept by run, not by row: rows move when runs are launched, deleted or sorted.
+    """
+    shown = [run.id for run in runs]
+    before: list[UUID] = st.session_state.setdefault(SELECTED, [])
+    if st.session_state.get(SHOWN) != shown:
+        st.session_state[SHOWN] = shown
+        st.session_state[TABLE] = {"selection": {"rows": rows_of(before, shown), "columns": [], "cells": []}}
+    state = st.dataframe(
+        coloured(table(runs, lambda kind, name: title_of(service, kind, name))),
+        key=TABLE,
+        on_select="rerun",
+        selection_mode="multi-row",
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config=columns(),
+        column_order=COLUMN_ORDER,
+        alt="All runs that match the filters",
+    )
+    clicked = st.session_state.get("runs.opened")
+    if clicked:
+        st.switch_page("views/run.py", query_params={"run": str(shown[clicked["row"]])})
+    selected = selected_after(state["selection"]["rows"], shown, before)
+    st.session_state[SELECTED] = selected
+    by_id = {run.id: run for run in runs}
+    return [by_id[run_id] for run_id in selected]
+
+
+COLUMN_ORDER = (
+    "mark",
+    "name",
+    "open",
+    "state",
+    "progress",
+    "network",
+    "task",
+    "best_loss",
+    "of_chance",
+    "best_error",
+    "chance_error",
+    "speed",
+    "created",
+    "tags",
+)
+
+
+def columns() -> dict[str, Any]:
+    config = st.column_config
+    return {
+        "mark": config.TextColumn("", width=26, help="The run's colour in every plot.", alignment="center"),
+        "number": None,
+        "name": config.TextColumn("Name", width=172),
+        "open": config.ButtonColumn("", width=54, type="tertiary", key="runs.opened"),
+        "state": config.MultiselectColumn(
+            "State",
+            width=100,
+            options=list(STATE_LABELS.values()),
+            color=["gray", "blue", "green", "yellow", "red", "violet"],
+        ),
+        "progress": config.ProgressColumn("Progress", width=98, format="%d%%", min_value=0, max_value=100),
+        "network": config.TextColumn("Network", width=108),
+        "task": config.TextColumn("Task", width=106),
+        "best_loss": config.NumberColumn(
+            "Best loss",
+            width=84,
+            format="%.3g",
+            help="The lowest validation loss so far, on fresh sequences.",
+        ),
+        "of_chance": config.NumberColumn(
+            "of chance",
+            width=72,
+            format="%.3g%%",
+            help="The best validation loss as a share of the loss at chance level: 100% has learnt nothing.",
+        ),
+        "best_error": config.NumberColumn(
+            "Best error", width=72, format="%.3g%%", help="The lowest share of wrong answers in a validation."
+        ),
+        "chance_error": config.NumberColumn(
+            "by chance", width=72, format="%.3g%%", help="The share that a blind guess gets wrong."
+        ),
+        "speed": config.NumberColumn(
+            "Steps/s", width=60, format="%.0f", help="Optimiser updates per second."
+        ),
+        "created": config.DatetimeColumn("Age", width=116, format="distance"),
+        "tags": config.ListColumn("Tags", width="small"),
+    }
+
+
+# --- What can be done with the selected runs ---------------------------------------------------------
+
+
+def draw_actions(service: Client, selected: Sequence[Run], total: int, shown: int) -> None:
+    ids = [run.id for run in selected]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs-actions"):
+        if st.button(
+            f"Compare {len(ids)}" if len(ids) > 1 else "Compare",
+            icon=":material/stacked_line_chart:",
+            type="primary",
+            disabled=len(ids) < 2,
+            help=None
+            if len(ids) > 1
+            else "Select two or more runs: tick the boxes at the left of the table.",
+        ):
+            st.switch_page("views/compare.py", query_params={"runs": ",".join(map(str, ids))})
+        if st.button(
+            "Launch again", icon=":material/content_copy:", disabled=len(ids) != 1, help=ONE["again"]
+        ):
+            st.switch_page("views/launch.py", query_params={"from": str(ids[0])})
+        if st.button("Rename or tag", icon=":material/edit:", disabled=not ids):
+            ask("edit", ids)
+        stoppable = [run.id for run in selected if run.state in ACTIVE]
+        if st.button("Stop", icon=":material/stop:", disabled=not stoppable, help=ONE["stop"]):
+            act(service.stop, stoppable)
+        resumable = [run.id for run in selected if run.can_resume]
+        if st.button("Resume", icon=":material/play_arrow:", disabled=not resumable, help=ONE["resume"]):
+            act(service.resume, resumable)
+        if st.button("Delete", icon=":material/delete:", disabled=not ids):
+            ask("delete", ids)
+        draw_count(len(selected), total, shown)
+
+
+ONE = {
+    "again": "Opens the launch form filled with the settings of the one selected run.",
+    "stop": "Training saves its place and ends within 10 s. It can be resumed.",
+    "resume": "Goes on from the last checkpoint, exactly as if it had never stopped.",
+}
+
+
+def draw_count(selected: int, total: int, shown: int) -> None:
+    words = many(total, "run")
+    if shown < total:
+        words = f"{shown} of {words}"
+    st.caption(f"{selected} selected of {words}" if selected else words, width="content")
+
+
+def ask(question: str, ids: list[UUID]) -> None:
+    """Open a dialog. The page opens it, not the table: the table's next refresh would close its own."""
+    st.session_state[ASKING] = (question, ids)
+    st.rerun()
+
+
+def act(action: Any, ids: Sequence[UUID]) -> None:
+    for run_id in ids:
+        try:
+            action(run_id)
+        except (Refused, NotFound) as refusal:
+            show_trouble(refusal)
+            return
+    st.rerun()
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,126 @@
+"""The questions that the Runs page asks: new name and tags, and whether to delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import streamlit as st
+from pydantic import ValidationError
+
+from dashboard.client import Client, NotFound, Refused
+from dashboard.fields import errors_of, sentence
+from dashboard.session import show_trouble
+from dashboard.text import plain
+from trainer.schema import Run, RunPatch, RunState
+
+ASKING = "runs.asking"
+"""Where the session keeps the open question: its name and the runs it is about."""
+
+
+def open_dialog(service: Client, question: tuple[str, Sequence[UUID]]) -> None:
+    """Show the open question, until it is answered or dismissed."""
+    kind, ids = question
+    runs = []
+    for run_id in ids:
+        try:
+            runs.append(service.run(run_id))
+        except NotFound:
+            continue
+    if not runs:
+        close()
+    elif kind == "delete":
+        ask_delete(service, runs)
+    else:
+        ask_edit(service, runs)
+
+
+def close() -> None:
+    st.session_state.pop(ASKING, None)
+
+
+@st.dialog("Name and tags", on_dismiss=close)
+def ask_edit(service: Client, runs: Sequence[Run]) -> None:
+    common = [tag for tag in runs[0].tags if all(tag in run.tags for run in runs)]
+    identity = "-".join(str(run.number) for run in runs)
+    name = None
+    if len(runs) == 1:
+        name = st.text_input("Name", runs[0].name, max_chars=120, key=f"edit.name:{identity}")
+    else:
+        st.caption(f"The tags that the {len(runs)} selected runs share. Their other tags stay as they are.")
+    tags = st.multiselect(
+        "Tags",
+        common,
+        default=common,
+        accept_new_options=True,
+        placeholder="Type a word and press Enter",
+        key=f"edit.tags:{identity}",
+    )
+    if st.button("Save", type="primary", icon=":material/check:", key="edit.save"):
+        save(service, runs, name, common, tags)
+
+
+def save(service: Client, runs: Sequence[Run], name: str | None, before: list[str], after: list[str]) -> None:
+    if name is not None and not name.strip():
+        st.error("A run needs a name of at least one letter.", icon=":material/error:")
+        return
+    try:
+        patches = [patch_of(run, name, before, after) for run in runs]
+        for run, patch in zip(runs, patches, strict=True):
+            service.patch(run.id, patch)
+    except ValidationError as error:
+        st.error(plain(" ".join(map(sentence, errors_of(error)))), icon=":material/error:")
+        return
+    except (Refused, NotFound) as refusal:
+        show_trouble(refusal)
+        return
+    close()
+    st.rerun()
+
+
+def patch_of(run: Run, name: str | None, before: list[str], after: list[str]) -> RunPatch:
+    """The run's own tags with the common ones changed; without a name, the name stays."""
+    tags = [tag for tag in run.tags if tag not in before or tag in after]
+    tags += [tag for tag in after if tag not in tags]
+    return RunPatch(tags=tags) if name is None else RunPatch(name=name, tags=tags)
+
+
+@st.dialog("Delete for good?", on_dismiss=close)
+def ask_delete(service: Client, runs: Sequence[Run]) -> None:
+    running = [run for run in runs if run.state is RunState.RUNNING]
+    st.markdown("\n".join(f"- {plain(run.name)}" for run in runs[:8]))
+    if len(runs) > 8:
+        st.caption(f"and {len(runs) - 8} more")
+    st.markdown(
+        "Its curves, samples and checkpoints go with it. This cannot be undone."
+        if len(runs) == 1
+        else "Their curves, samples and checkpoints go with them. This cannot be undone."
+    )
+    if running:
+        st.warning("Stop what is running first; then it can be deleted.", icon=":material/stop:")
+    yes, no = st.columns(2)
+    if yes.button(
+        "Delete" if len(runs) == 1 else f"Delete {len(runs)} runs",
+        type="primary",
+        icon=":material/delete:",
+        width="stretch",
+        disabled=bool(running),
+        key="delete.yes",
+    ):
+        delete(service, runs)
+    if no.button("Keep", width="stretch", key="delete.no"):
+        close()
+        st.rerun()
+
+
+def delete(service: Client, runs: Sequence[Run]) -> None:
+    for run in runs:
+        try:
+            service.delete(run.id)
+        except NotFound:
+            continue  # somebody else was quicker
+        except Refused as refusal:
+            show_trouble(refusal)
+            return
+    close()
+    st.rerun()

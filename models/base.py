@@ -1,0 +1,151 @@
+"""The contract that every network meets.
+
+Axes, everywhere in this package: B (batch), T (time), D (input features), H (hidden units),
+O (outputs), L (layers). Tensors are batch-first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class NetworkConfig(BaseModel):
+    """Settings of one network: frozen, keyword-only, unknown keys refused.
+
+    The docstring under each field becomes its description in the JSON Schema, and so the help text of
+    the launch form: write it for a newcomer, with the unit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EmptyState(NamedTuple):
+    """The state of a network without memory."""
+
+
+State = TypeVar("State", bound=NamedTuple)
+"""A NamedTuple whose fields (``h``, for an LSTM also ``c``) are tuples of one (B, H) tensor per layer.
+
+One tensor per layer, not one stacked tensor: inside ``step`` the very tensor that is handed to the layer
+above is also handed to the next timestep, so that autograd's gradient of it is the *total* derivative.
+"""
+
+
+class Network(nn.Module, ABC, Generic[State]):
+    """A network that reads a sequence: state in, state out."""
+
+    input_size: int
+    output_size: int
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """The all-zero state for ``batch_size`` sequences, on the device and in the dtype of the weights."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Read a whole sequence, fast.
+
+        Args:
+            x: (B, T, D) inputs.
+            state: the state before the first timestep; ``None`` is the initial one.
+
+        Returns:
+            (B, T, O) outputs, and the state after the last timestep.
+        """
+
+    @abstractmethod
+    def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read one timestep, visibly: (B, D) and a state give (B, O) and the next state.
+
+        Differentiable, in plain tensor operations; ``forward`` equals this unrolled, values and gradients.
+        """
+
+    @abstractmethod
+    def weight_roles(self) -> dict[str, Tensor]:
+        """The weight matrices under the literature's names.
+
+        ``"Wx/0"`` (input to state), ``"Ws/0"`` (state to state), one pair per layer, and ``"Wy"`` (state to
+        output), whatever the module calls its parameters. Gated networks keep their gates stacked as
+        PyTorch does: (4H, D) for an LSTM.
+        """
+
+    def unroll(self, x: Tensor, state: State | None = None) -> tuple[Tensor, list[State]]:
+        """``step`` over every timestep of x (B, T, D): (B, T, O) outputs and the T states.
+
+        A network may override this with something quicker (say, one product for all x_t) as long as the
+        states returned stay the tensors that the next timestep and the layer above consumed.
+        """
+        state = self.initial_state(x.shape[0]) if state is None else state
+        outputs, states = [], []
+        for x_t in x.unbind(1):
+            y_t, state = self.step(x_t, state)
+            outputs.append(y_t)
+            states.append(state)
+        return torch.stack(outputs, dim=1), states
+
+    def multiplications_per_timestep(self) -> int:
+        """Multiplications in the weight matrices for one timestep of one sequence.
+
+        Each weight of a matrix meets one number per timestep; elementwise products are not counted.
+        """
+        return sum(weight.numel() for weight in self.weight_roles().values())
+
+
+def named_tensors(state: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a state as ``("h/0", (B, H))``: field, slash, layer."""
+    for field, layers in zip(state._fields, state, strict=True):
+        for layer, tensor in enumerate(layers):
+            yield f"{field}/{layer}", tensor
+
+
+def from_named_tensors(like: State, tensors: dict[str, Tensor]) -> State:
+    """The state that ``named_tensors`` took apart, with the fields, layers and device of ``like``."""
+    named = {name: tensors[name].to(old.device) for name, old in named_tensors(like)}
+    return type(like)(  # type: ignore[call-overload, no-any-return]
+        *(
+            tuple(named[f"{field}/{layer}"] for layer in range(len(layers)))
+            for field, layers in zip(like._fields, like, strict=True)
+        )
+    )
+
+
+def map_state(function: Any, state: State) -> State:
+    """The state with ``function`` applied to each of its tensors."""
+    kind: Any = type(state)
+    mapped: State = kind(*(tuple(function(tensor) for tensor in layers) for layers in state))
+    return mapped
+
+
+def detach(state: State) -> State:
+    """The same values, cut from the graph that made them."""
+    return map_state(Tensor.detach, state)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A registry entry: the network, its settings, and what a reader of the catalogue is told."""
+
+    title: str
+    """The name as the literature writes it."""
+    summary: str
+    """One line for the launch form."""
+    equations: str
+    """LaTeX, one equation a line."""
+    source: str
+    """Author, year, title."""
+    config: type[NetworkConfig]
+    network: type[Network[Any]]
+    """Built as ``network(config, input_size, output_size)``."""
+
+    def build(self, config: NetworkConfig, input_size: int, output_size: int, seed: int) -> Network[Any]:
+        """The network with weights drawn from ``seed`` alone; the global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
+            return self.network(config, input_size, output_size)

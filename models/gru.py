@@ -1,0 +1,55 @@
+"""The gated recurrent unit: one state, kept or overwritten by a gate."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.recurrent import LayerState, LayerWeights, RecurrentConfig, RecurrentNetwork
+
+
+class GRUConfig(RecurrentConfig):
+    """Settings of a GRU."""
+
+
+class GRUState(NamedTuple):
+    """The hidden state of each layer."""
+
+    h: tuple[Tensor, ...]
+    """(B, H) per layer."""
+
+
+class GRU(RecurrentNetwork[GRUState]):
+    r"""Gated recurrent unit (Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder").
+
+    .. math::
+        r_t = \sigma(W_{xr} x_t + b_{xr} + W_{sr} h_{t-1} + b_{sr}) \\
+        z_t = \sigma(W_{xz} x_t + b_{xz} + W_{sz} h_{t-1} + b_{sz}) \\
+        n_t = \tanh(W_{xn} x_t + b_{xn} + r_t \odot (W_{sn} h_{t-1} + b_{sn})) \\
+        h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1} \\
+        y_t = W_y h_t + b_y
+
+    Deviation from the paper, as in ``torch.nn.GRU``, whose parameters these are: the reset gate comes after
+    the product, :math:`r_t \odot (W_{sn} h_{t-1} + b_{sn})`, where the paper has
+    :math:`W_{sn} (r_t \odot h_{t-1})`; cuDNN needs it so.
+    """
+
+    state_type = GRUState
+
+    def __init__(self, config: GRUConfig, input_size: int, output_size: int) -> None:
+        rnn = nn.GRU(input_size, config.hidden_size, config.layers, batch_first=True)
+        super().__init__(rnn, output_size)
+
+    def drive(self, below: Tensor, weights: LayerWeights) -> Tensor:
+        return F.linear(below, weights.Wx, weights.bx)  # bs goes under the reset gate
+
+    def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
+        (h,) = previous
+        xr, xz, xn = a_t.chunk(3, dim=-1)  # torch.nn.GRU's documented order
+        sr, sz, sn = torch.addmm(weights.bs, h, weights.Ws_T).chunk(3, dim=-1)
+        r, z = (xr + sr).sigmoid(), (xz + sz).sigmoid()
+        n = torch.addcmul(xn, r, sn).tanh()
+        return (n + z * (h - n),)  # = (1 - z) n + z h, with one product fewer

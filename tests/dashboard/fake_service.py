@@ -1,0 +1,380 @@
+"""A stand-in for the training service: the same routes and types, canned catalogue, runs in a dictionary.
+
+Its rules are the real ones as far as the pages can tell: a token, filters, paging, 422 with field errors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import uvicorn
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from trainer.schema import (
+    AnalysisConfig,
+    Catalog,
+    CatalogEntry,
+    Chance,
+    CorpusInfo,
+    ErrorBody,
+    Estimate,
+    FieldError,
+    Launch,
+    Run,
+    RunConfig,
+    RunPage,
+    RunPatch,
+    RunState,
+    Summary,
+    TrainingConfig,
+)
+
+TOKEN = "a-token-for-tests"
+NOW = datetime.now(UTC)
+
+
+def integer(default: int, low: int, high: int, description: str) -> dict[str, Any]:
+    return {
+        "type": "integer",
+        "default": default,
+        "minimum": low,
+        "maximum": high,
+        "description": description,
+    }
+
+
+NETWORK_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "hidden_size": integer(64, 1, 4096, "Units in each layer's state."),
+        "layers": integer(1, 1, 8, "Recurrent layers, one above the other."),
+    },
+}
+ELMAN_SCHEMA = {
+    "type": "object",
+    "properties": NETWORK_SCHEMA["properties"]
+    | {
+        "nonlinearity": {
+            "$ref": "#/$defs/Nonlinearity",
+            "default": "tanh",
+            "description": "What bends the state.",
+        }
+    },
+    "$defs": {"Nonlinearity": {"type": "string", "enum": ["tanh", "relu"]}},
+}
+LENGTH = {"length": integer(50, 10, 5000, "Shortest sequence, in timesteps.")}
+
+
+def model(name: str, title: str, schema: dict[str, Any]) -> CatalogEntry:
+    return CatalogEntry(
+        name=name,
+        title=title,
+        summary=f"{title}: one line about it.",
+        source="Somebody 1990",
+        equations="h_t = \\tanh(W_x x_t + W_s h_{t-1})\ny_t = W_y h_t",
+        json_schema=schema,
+    )
+
+
+CATALOG = Catalog(
+    models=[
+        model("elman", "Elman network", ELMAN_SCHEMA),
+        model("lstm", "LSTM", NETWORK_SCHEMA),
+        model("gru", "GRU", NETWORK_SCHEMA),
+    ],
+    tasks=[
+        CatalogEntry(
+            name="adding",
+            title="Adding",
+            summary="Average the two marked numbers of a long sequence.",
+            description="Each timestep brings a random number and a marker.",
+            source="Somebody 1997",
+            json_schema={"type": "object", "properties": LENGTH},
+            loss_unit="squared error",
+            error_unit="wrong sequences",
+            training_defaults={"steps": 3000, "learning_rate": 0.005},
+        ),
+        CatalogEntry(
+            name="temporal_order",
+            title="Temporal order",
+            summary="Say in which order two marked symbols came.",
+            source="Somebody 1997",
+            json_schema={"type": "object", "properties": LENGTH},
+            loss_unit="nats",
+            error_unit="wrong sequences",
+            training_defaults={"steps": 2000, "clip_at": 0.5},
+        ),
+        CatalogEntry(
+            name="characters",
+            title="Characters",
+            summary="Predict the next character of real text.",
+            source="Somebody 2011",
+            json_schema={
+                "type": "object",
+                "properties": LENGTH
+                | {"corpus": {"type": "string", "default": "python-topics", "description": "Which text."}},
+            },
+            loss_unit="nats",
+            error_unit="wrong characters",
+            streaming=True,
+            needs_corpus=True,
+        ),
+    ],
+    training_schema=TrainingConfig.model_json_schema(),
+    analysis_schema=AnalysisConfig.model_json_schema(),
+    accelerators=["cpu"],
+)
+
+
+def make_run(number: int, **given: Any) -> Run:
+    """A finished run of an LSTM on adding, but for what is given."""
+    model, task = given.pop("model", "lstm"), given.pop("task", "adding")
+    values = {
+        "id": uuid4(),
+        "number": number,
+        "name": f"run {number}",
+        "tags": [],
+        "state": RunState.FINISHED,
+        "reason": None,
+        "attempt": 1,
+        "step": 2000,
+        "config": RunConfig(
+            model={"name": model, "hidden_size": 32, "layers": 1}, task={"name": task, "length": 60}
+        ),
+        "summary": Summary(
+            parameters=1000,
+            chance=Chance(loss=1 / 24, error=0.36),
+            best_validation_loss=0.002,
+            best_validation_error=0.01,
+            steps_per_second=300.0,
+        ),
+        "created_at": NOW - timedelta(hours=number),
+        "started_at": NOW,
+        "ended_at": NOW,
+        "can_resume": False,
+    } | given
+    values["can_resume"] = values["state"].can_resume
+    return Run.model_validate(values)
+
+
+class FakeService:
+    """The state behind the routes, and what was asked of them."""
+
+    def __init__(self) -> None:
+        self.runs: dict[UUID, Run] = {}
+        self.corpora = [
+            CorpusInfo(
+                id="python-topics",
+                name="Python's help pages",
+                characters=600_000,
+                vocabulary=98,
+                builtin=True,
+                preview='The "assert" statement',
+            )
+        ]
+        self.launched: list[Launch] = []
+        self.keys: dict[str, UUID] = {}
+        self.estimates = 0
+        self.fail_next = 0
+        """How many of the coming requests get no answer."""
+        self.app = make_app(self)
+
+    def add(self, *runs: Run) -> list[Run]:
+        self.runs |= {run.id: run for run in runs}
+        return list(runs)
+
+    def change(self, run_id: UUID, **values: Any) -> Run:
+        state = values.get("state", self.runs[run_id].state)
+        changed = self.runs[run_id].model_copy(update=values | {"can_resume": state.can_resume})
+        self.runs[run_id] = changed
+        return changed
+
+
+def make_app(fake: FakeService) -> FastAPI:
+    def authorised(authorization: Annotated[str, Header()] = "") -> None:
+        if authorization != f"Bearer {TOKEN}":
+            raise HTTPException(401)
+
+    app = FastAPI()
+    guarded = [Depends(authorised)]
+
+    @app.exception_handler(HTTPException)
+    def http_error(_: Request, error: HTTPException) -> JSONResponse:
+        body = (
+            error.detail
+            if isinstance(error.detail, dict)
+            else {"message": str(error.detail), "remedy": "Look."}
+        )
+        return JSONResponse(ErrorBody.model_validate(body).model_dump(mode="json"), error.status_code)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        found = [
+            {"field": ".".join(map(str, item["loc"][1:])), "problem": item["msg"], "remedy": "change it"}
+            for item in error.errors()
+        ]
+        return JSONResponse({"message": "The request is wrong.", "remedy": "", "errors": found}, 422)
+
+    def find(run_id: UUID) -> Run:
+        if run_id not in fake.runs:
+            raise HTTPException(404, "There is no such run.")
+        return fake.runs[run_id]
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok", "version": "0"}
+
+    @app.get("/catalog", dependencies=guarded)
+    def catalog() -> Catalog:
+        return CATALOG
+
+    @app.get("/corpora", dependencies=guarded)
+    def corpora() -> list[CorpusInfo]:
+        return fake.corpora
+
+    @app.post("/corpora", dependencies=guarded, status_code=201)
+    def upload(file: UploadFile) -> CorpusInfo:
+        text = file.file.read()
+        if len(text) < 20:
+            raise HTTPException(
+                422,
+                {
+                    "message": "The text is too short.",
+                    "remedy": "Upload at least 20 characters.",
+                    "errors": [],
+                },
+            )
+        corpus = CorpusInfo(
+            id="uploaded",
+            name=file.filename or "",
+            characters=len(text),
+            vocabulary=len(set(text)),
+            builtin=False,
+            preview=text[:200].decode(),
+        )
+        fake.corpora.append(corpus)
+        return corpus
+
+    @app.post("/estimate", dependencies=guarded)
+    def estimate(launch: Launch) -> Estimate:
+        fake.estimates += 1
+        size = launch.config.model["hidden_size"]
+        if size > 2000:
+            error = FieldError(
+                field="config.model.hidden_size",
+                value=size,
+                problem="needs 3 GB of memory",
+                remedy="set it to 2000 or less",
+            )
+            body = ErrorBody(message="The configuration is wrong.", errors=[error])
+            raise HTTPException(422, body.model_dump(mode="json"))
+        return Estimate(
+            parameters=4 * size * size,
+            multiplications_per_timestep=4 * size * size,
+            seconds=42.0,
+            chance=Chance(loss=1 / 24, error=0.36),
+            input_size=2,
+            output_size=1,
+        )
+
+    @app.post("/runs", dependencies=guarded, status_code=201)
+    def launch(launch: Launch, idempotency_key: Annotated[str, Header()] = "") -> Run:
+        if idempotency_key in fake.keys:
+            return fake.runs[fake.keys[idempotency_key]]
+        fake.launched.append(launch)
+        run = make_run(len(fake.runs) + 1, state=RunState.QUEUED, step=0, summary=Summary(), tags=launch.tags)
+        run = run.model_copy(update={"config": launch.config, "name": launch.name or run.name})
+        fake.add(run)
+        fake.keys[idempotency_key] = run.id
+        return run
+
+    @app.get("/runs", dependencies=guarded)
+    def runs(
+        state: Annotated[list[RunState] | None, Query()] = None,
+        model: str | None = None,
+        task: str | None = None,
+        tag: str | None = None,
+        search: str | None = None,
+        order: str = "created",
+        direction: str = "descending",
+        cursor: int = 0,
+        limit: int = 100,
+    ) -> RunPage:
+        def value(run: Run) -> Any:
+            return {"name": run.name, "state": run.state, "step": run.step}.get(order, run.number)
+
+        found = [
+            run
+            for run in sorted(fake.runs.values(), key=value, reverse=direction == "descending")
+            if (not state or run.state in state)
+            and model in (None, run.config.model["name"])
+            and task in (None, run.config.task["name"])
+            and (tag is None or tag in run.tags)
+            and (search is None or search.lower() in run.name.lower())
+        ]
+        end = cursor + limit
+        return RunPage(runs=found[cursor:end], next=str(end) if end < len(found) else None, total=len(found))
+
+    @app.get("/runs/{run_id}", dependencies=guarded)
+    def run(run_id: UUID) -> Run:
+        return find(run_id)
+
+    @app.patch("/runs/{run_id}", dependencies=guarded)
+    def patch(run_id: UUID, patch: RunPatch) -> Run:
+        find(run_id)
+        return fake.change(run_id, **patch.model_dump(exclude_unset=True))
+
+    @app.delete("/runs/{run_id}", dependencies=guarded, status_code=204)
+    def delete(run_id: UUID) -> None:
+        find(run_id)
+        del fake.runs[run_id]
+
+    @app.post("/runs/{run_id}/stop", dependencies=guarded)
+    def stop(run_id: UUID) -> Run:
+        find(run_id)
+        return fake.change(run_id, state=RunState.STOPPED)
+
+    @app.post("/runs/{run_id}/resume", dependencies=guarded)
+    def resume(run_id: UUID) -> Run:
+        if not find(run_id).can_resume:
+            raise HTTPException(409, {"message": "The run is not over.", "remedy": "Stop it first."})
+        return fake.change(run_id, state=RunState.QUEUED)
+
+    @app.get("/metrics", dependencies=guarded)
+    @app.get("/runs/{run_id}/metrics", dependencies=guarded)
+    @app.get("/runs/{run_id}/gradients", dependencies=guarded)
+    def nothing_by_name() -> dict[str, Any]:
+        return {}
+
+    @app.get("/runs/{run_id}/samples", dependencies=guarded)
+    @app.get("/runs/{run_id}/log", dependencies=guarded)
+    def nothing_in_order() -> list[Any]:
+        return []
+
+    return app
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The address of the app on a free port of loopback, until the block ends."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", access_log=False)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the fake service did not start")
+            threading.Event().wait(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)

@@ -1,0 +1,193 @@
+"""The list of runs and the first page: filters, selection, actions, and nothing that runs as markup."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from conftest import Open
+from fake_service import FakeService, make_run
+from streamlit.testing.v1 import AppTest
+
+from dashboard.run_table import MARKS, coloured, rows_of, run_mark, selected_after, table
+from dashboard.theme import run_color
+from trainer.schema import RunState, Summary
+
+VIEW = "views/runs.py"
+
+
+def names(app: AppTest) -> list[str]:
+    return list(app.dataframe[0].value["name"]) if app.dataframe else []
+
+
+def select(app: AppTest, *rows: int) -> AppTest:
+    app.session_state["runs.table"] = {"selection": {"rows": list(rows), "columns": [], "cells": []}}
+    return app.run()
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(element.value for element in [*app.markdown, *app.caption, *app.info, *app.subheader])
+
+
+def test_without_runs_the_page_says_what_a_run_is(open_page: Open) -> None:
+    app = open_page(VIEW)
+    assert "No runs yet" in words(app)
+    assert not app.dataframe
+
+
+def test_runs_are_listed_newest_first_and_filtered(open_page: Open, fake: FakeService) -> None:
+    fake.add(make_run(1, name="one", model="gru"), make_run(2, name="two", task="temporal_order"))
+    app = open_page(VIEW)
+    assert names(app) == ["two", "one"]
+    app.text_input(key="search").set_value("ONE").run()
+    assert names(app) == ["one"]
+    app.text_input(key="search").set_value("").run()
+    app.selectbox(key="task").set_value("temporal_order").run()
+    assert names(app) == ["two"]
+    app.multiselect(key="state").set_value(["failed"]).run()
+    assert names(app) == []
+    assert "No run matches" in words(app)
+
+
+def test_actions_are_open_only_to_runs_that_allow_them(open_page: Open, fake: FakeService) -> None:
+    fake.add(make_run(1, state=RunState.STOPPED), make_run(2), make_run(3, state=RunState.RUNNING))
+    app = open_page(VIEW)
+    usable = lambda: {b.label for b in app.button if not b.disabled}  # noqa: E731
+    assert usable() == set()
+    select(app, 1)
+    assert usable() == {"Launch again", "Rename or tag", "Delete"}
+    select(app, 2)
+    assert usable() == {"Launch again", "Rename or tag", "Delete", "Resume"}
+    select(app, 0, 2)
+    assert usable() == {"Compare 2", "Rename or tag", "Delete", "Stop", "Resume"}
+
+
+def test_stop_and_resume_reach_the_selected_run(open_page: Open, fake: FakeService) -> None:
+    [running, other] = fake.add(make_run(2, state=RunState.RUNNING), make_run(1, state=RunState.RUNNING))
+    app = select(open_page(VIEW), 0)
+    button(app, "Stop").click().run()
+    assert fake.runs[running.id].state is RunState.STOPPED
+    assert fake.runs[other.id].state is RunState.RUNNING
+    button(app, "Resume").click().run()
+    assert fake.runs[running.id].state is RunState.QUEUED
+
+
+def test_several_runs_go_to_compare(open_page: Open, fake: FakeService) -> None:
+    first, second = fake.add(make_run(2), make_run(1))
+    app = select(open_page(VIEW), 0, 1)
+    button(app, "Compare 2").click().run()
+    assert app.query_params["runs"] == f"{first.id},{second.id}"
+
+
+def test_a_run_is_deleted_only_after_yes(open_page: Open, fake: FakeService) -> None:
+    keep, gone = fake.add(make_run(2), make_run(1, name="**old**"))
+    app = select(open_page(VIEW), 1)
+    button(app, "Delete").click().run()
+    assert r"\*\*old\*\*" in words(app)
+    app.button(key="delete.no").click().run()
+    assert gone.id in fake.runs
+    button(app, "Delete").click().run()
+    app.button(key="delete.yes").click().run()
+    assert set(fake.runs) == {keep.id}
+
+
+def test_what_is_running_is_not_deleted(open_page: Open, fake: FakeService) -> None:
+    fake.add(make_run(1, state=RunState.RUNNING))
+    app = select(open_page(VIEW), 0)
+    button(app, "Delete").click().run()
+    assert app.button(key="delete.yes").disabled
+
+
+def test_a_run_is_renamed_and_tagged(open_page: Open, fake: FakeService) -> None:
+    [run] = fake.add(make_run(1, name="old", tags=["a"]))
+    app = select(open_page(VIEW), 0)
+    button(app, "Rename or tag").click().run()
+    app.text_input(key="edit.name:1").set_value("**new** $x$").run()
+    app.button(key="edit.save").click().run()
+    assert fake.runs[run.id].name == "**new** $x$"
+    assert fake.runs[run.id].tags == ["a"]
+    assert names(app) == ["**new** $x$"]
+
+
+def test_a_name_of_nothing_is_not_saved(open_page: Open, fake: FakeService) -> None:
+    [run] = fake.add(make_run(1, name="old"))
+    app = select(open_page(VIEW), 0)
+    button(app, "Rename or tag").click().run()
+    app.text_input(key="edit.name:1").set_value("  ").run()
+    app.button(key="edit.save").click().run()
+    assert "at least one letter" in app.error[0].value
+    assert fake.runs[run.id].name == "old"
+
+
+def test_a_name_with_html_is_refused_with_a_reason(open_page: Open, fake: FakeService) -> None:
+    [run] = fake.add(make_run(1, name="old"))
+    app = select(open_page(VIEW), 0)
+    button(app, "Rename or tag").click().run()
+    app.text_input(key="edit.name:1").set_value("<script>x</script>").run()
+    app.button(key="edit.save").click().run()
+    assert "Leave out" in app.error[0].value
+    assert fake.runs[run.id].name == "old"
+
+
+def test_a_selection_follows_its_run_when_rows_move(open_page: Open, fake: FakeService) -> None:
+    [chosen] = fake.add(make_run(1, state=RunState.STOPPED))
+    app = select(open_page(VIEW), 0)
+    fake.add(make_run(2, state=RunState.STOPPED))
+    app.run()
+    assert names(app) == ["run 2", "run 1"]
+    button(app, "Resume").click().run()
+    assert fake.runs[chosen.id].state is RunState.QUEUED
+
+
+def test_a_hidden_run_is_no_longer_selected(open_page: Open, fake: FakeService) -> None:
+    fake.add(make_run(1, name="one"), make_run(2, name="two"))
+    app = select(open_page(VIEW), 0)
+    app.text_input(key="search").set_value("one").run()
+    assert button(app, "Delete").disabled
+    app.text_input(key="search").set_value("").run()
+    assert button(app, "Delete").disabled, "and does not come back by itself"
+
+
+def test_selection_by_id_is_kept_through_reordering() -> None:
+    a, b, c = uuid4(), uuid4(), uuid4()
+    assert rows_of([c, a], [a, b, c]) == [0, 2]
+    assert selected_after([0, 2], [a, b, c], [c]) == [c, a]
+    assert selected_after([5], [a], [a]) == []
+
+
+def test_the_table_says_how_a_run_stands_against_chance() -> None:
+    frame = table(
+        [make_run(1), make_run(9, summary=Summary(), step=500)], lambda kind, name: f"{kind}/{name}"
+    )
+    first, second = frame.to_dict("records")
+    assert (first["network"], first["task"]) == ("models/lstm", "tasks/adding")
+    assert (first["best_loss"], round(first["of_chance"], 1)) == (0.002, 4.8)
+    assert (first["best_error"], first["chance_error"]) == (1.0, 36.0)
+    assert (first["progress"], second["progress"]) == (100, 25)
+    assert second["best_loss"] != second["best_loss"], "empty, not zero"
+    assert (first["mark"], second["mark"]) == MARKS[:2] == (run_mark(1), run_mark(9))
+
+
+def test_a_mark_has_its_runs_colour() -> None:
+    html = coloured(table([make_run(2)], lambda _, name: name)).to_html()
+    assert f"color: {run_color(2)}" in html
+
+
+def test_the_first_visit_offers_three_runs_in_one_click(open_page: Open, fake: FakeService) -> None:
+    app = open_page("views/welcome.py")
+    app.button(key="welcome.demo").click().run()
+    models = [launch.config.model["name"] for launch in fake.launched]
+    assert models == ["elman", "lstm", "gru"]
+    first, *others = fake.launched
+    for other in others:
+        assert other.config.model_copy(update={"model": first.config.model}) == first.config
+    assert app.query_params["runs"] == ",".join(str(run_id) for run_id in fake.runs)
+
+
+def test_later_visits_show_the_latest_runs(open_page: Open, fake: FakeService) -> None:
+    fake.add(*(make_run(number, name=f"run *{number}*") for number in range(1, 8)))
+    app = open_page("views/welcome.py")
+    assert "Latest runs" in words(app)

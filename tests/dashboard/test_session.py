@@ -1,0 +1,78 @@
+"""Pages without a service: a calm state, and a way out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from conftest import APP
+from fake_service import TOKEN, FakeService, served
+from streamlit.testing.v1 import AppTest
+
+from dashboard import locate, session
+from trainer.schema import ServiceAddress
+
+
+@pytest.fixture(autouse=True)
+def _no_connection() -> Iterator[None]:
+    st.cache_resource.clear()
+    yield
+    if connected := session._connection().client:
+        connected.close()
+    st.cache_resource.clear()
+
+
+def open_app() -> AppTest:
+    return AppTest.from_file(str(APP), default_timeout=60).run()
+
+
+def titles(app: AppTest) -> str:
+    return "\n".join(element.value for element in [*app.title, *app.subheader])
+
+
+def test_a_service_that_is_away_is_said_and_found_again_when_it_comes_back(
+    fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNFOLD_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("UNFOLD_TOKEN", TOKEN)
+    app = open_app()
+    assert "The training service is away" in titles(app)
+    assert not app.exception
+    with served(fake.app) as url:
+        monkeypatch.setenv("UNFOLD_URL", url)
+        app.button(key="service-away-retry").click().run()
+        assert titles(app).startswith("See how a recurrent network learns")
+    app.run()
+    assert "The training service is away" in titles(app), "it went away under an open page"
+
+
+def test_a_wrong_token_is_said(fake: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(fake.app) as url:
+        monkeypatch.setenv("UNFOLD_URL", url)
+        monkeypatch.setenv("UNFOLD_TOKEN", "wrong")
+        app = open_app()
+    assert "does not accept" in "\n".join(element.value for element in app.markdown)
+    assert not app.exception
+
+
+def test_the_page_waits_for_a_service_that_is_starting(
+    fake: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(fake.app) as url:
+        text = ServiceAddress(url=url, token=TOKEN, pid=1).model_dump_json()
+        starter = tmp_path / "starter.py"
+        starter.write_text(
+            "import os, pathlib, time\n"
+            "time.sleep(0.5)\n"
+            f"pathlib.Path(os.environ['UNFOLD_DATA'], 'service.json').write_text({text!r})\n",
+            encoding="utf-8",
+        )
+        monkeypatch.delenv("UNFOLD_URL", raising=False)
+        monkeypatch.setenv("UNFOLD_DATA", str(tmp_path))
+        monkeypatch.setattr(locate, "COMMAND", (sys.executable, str(starter)))
+        app = open_app()
+        assert titles(app).startswith("See how a recurrent network learns")
+        assert not app.exception

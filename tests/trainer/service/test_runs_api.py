@@ -1,0 +1,136 @@
+"""Runs over HTTP: launched, listed, changed, stopped, resumed, deleted."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+
+from tests.trainer.service.conftest import Launcher, PaperScheduler
+from tests.trainer.store.making import end
+from trainer.schema import Catalog, Estimate, Run, RunPage
+from trainer.service import VERSION
+from trainer.store import Store
+
+CONFIG = {"model": {"name": "gru", "hidden_size": 8}, "task": {"name": "adding", "length": 10}}
+
+
+def test_a_launch_is_stored_with_every_default_written_out_and_wakes_the_scheduler(
+    client: httpx.Client, scheduler: PaperScheduler, store: Store
+) -> None:
+    response = client.post("/runs", json={"config": CONFIG, "tags": ["a"]})
+    assert response.status_code == 201
+    run = Run.model_validate_json(response.content)
+    assert run == store.run(run.id)
+    assert run.config.model == {"name": "gru", "hidden_size": 8, "layers": 1}
+    assert run.name
+    assert run.state == "queued"
+    assert scheduler.woken == 1
+
+
+def test_an_idempotency_key_makes_one_run(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "abc"}
+    first = client.post("/runs", json={"config": CONFIG}, headers=headers)
+    again = client.post("/runs", json={"config": CONFIG}, headers=headers)
+    other = client.post("/runs", json={"config": CONFIG, "name": "x"}, headers=headers)
+    assert [first.status_code, again.status_code, other.status_code] == [201, 200, 409]
+    assert first.json() == again.json()
+    assert client.get("/runs").json()["total"] == 1
+
+
+def test_a_run_is_patched_and_deleted(client: httpx.Client, launch: Launcher) -> None:
+    path = f"/runs/{launch(tags=['a'])['id']}"
+    assert client.patch(path, json={"name": "new"}).json()["name"] == "new"
+    assert client.patch(path, json={"tags": ["b"]}).json()["tags"] == ["b"]
+    run = client.get(path).json()
+    assert (run["name"], run["tags"]) == ("new", ["b"])
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404
+    assert client.delete(path).status_code == 404
+
+
+def test_a_running_run_stops_resumes_and_is_only_deleted_when_it_is_over(
+    client: httpx.Client, launch: Launcher, store: Store, scheduler: PaperScheduler
+) -> None:
+    run_id = UUID(launch()["id"])
+    path = f"/runs/{run_id}"
+    attempt = store.start_attempt(run_id)
+    assert client.delete(path).status_code == 409
+    assert client.post(f"{path}/resume").status_code == 409
+    woken = scheduler.woken
+    assert client.post(f"{path}/stop").json()["state"] == "running"
+    assert store.running()[0].stop_requested_at is not None
+    end(store, attempt)
+    assert client.post(f"{path}/resume").json()["state"] == "queued"
+    assert client.post(f"{path}/stop").json()["state"] == "stopped"
+    assert scheduler.woken == woken + 3
+    assert client.delete(path).status_code == 204
+
+
+def test_the_list_filters_orders_and_pages(client: httpx.Client, launch: Launcher, store: Store) -> None:
+    names = ["b", "a", "c"]
+    for name in names:
+        launch(name, model="lstm" if name == "c" else "gru", tags=[f"tag {name}"])
+    store.start_attempt(UUID(client.get("/runs", params={"search": "c"}).json()["runs"][0]["id"]))
+
+    def listed(**query: object) -> list[str]:
+        page = RunPage.model_validate_json(client.get("/runs", params=query).raise_for_status().content)  # type: ignore[arg-type]
+        return [run.name for run in page.runs]
+
+    assert listed() == ["c", "a", "b"]  # newest first
+    assert listed(order="name") == ["a", "b", "c"]
+    assert listed(order="name", direction="descending") == ["c", "b", "a"]
+    assert listed(state=["running", "failed"]) == ["c"]
+    assert listed(state="queued", model="gru") == ["a", "b"]
+    assert listed(tag="tag a") == ["a"]
+    assert listed(task="characters") == []
+    page = client.get("/runs", params={"limit": 2}).json()
+    assert page["total"] == 3
+    assert listed(limit=2, cursor=page["next"]) == ["b"]
+
+
+def test_catalogue_and_estimate_answer_in_their_types(client: httpx.Client) -> None:
+    catalog = Catalog.model_validate_json(client.get("/catalog").content)
+    assert {"elman", "lstm", "gru"} <= {entry.name for entry in catalog.models}
+    estimate = Estimate.model_validate_json(client.post("/estimate", json={"config": CONFIG}).content)
+    # A GRU has three gates, each with input and recurrent weights and two biases; then the output.
+    assert estimate.parameters == 3 * (8 * 2 + 8 * 8 + 8 + 8) + 8 + 1
+    assert client.get("/runs").json()["total"] == 0
+
+
+def test_an_unknown_run_is_a_404_everywhere(client: httpx.Client) -> None:
+    for path in (f"/runs/{uuid4()}", "/runs/not-an-id"):
+        for method, rest in (
+            ("GET", ""), ("DELETE", ""), ("POST", "/stop"), ("POST", "/resume"),
+            ("GET", "/metrics"), ("GET", "/gradients"), ("GET", "/samples"), ("GET", "/log"),
+        ):  # fmt: skip
+            response = client.request(method, path + rest)
+            assert response.status_code == 404, (method, path + rest)
+            assert response.json()["message"]
+    assert client.patch(f"/runs/{uuid4()}", json={"name": "x"}).status_code == 404
+
+
+def test_the_version_is_the_projects(client: httpx.Client) -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert client.get("/health").json()["version"] == project["version"] == VERSION
+
+
+TEXT = "The quick brown fox jumps over the lazy dog.\n" * 60
+
+
+def test_a_good_text_is_stored_under_the_files_name(client: httpx.Client) -> None:
+    response = client.post("/corpora", files={"file": ("../../etc/Möwen.txt", TEXT.encode(), "text/plain")})
+    assert response.status_code == 201
+    info = response.json()
+    assert (info["name"], info["characters"]) == ("Möwen.txt", len(TEXT))
+    again = client.post("/corpora?name=other", content=TEXT.encode())
+    assert again.json() == info
+    assert client.get(f"/corpora/{info['id']}/text").text == TEXT
+    assert [corpus["name"] for corpus in client.get("/corpora").json()][1:] == ["Möwen.txt"]
+    launched = client.post(
+        "/runs",
+        json={"config": {"model": {"name": "lstm"}, "task": {"name": "characters", "corpus": info["id"]}}},
+    )
+    assert launched.status_code == 201, launched.text

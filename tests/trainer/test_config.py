@@ -1,0 +1,156 @@
+"""Configurations: what is accepted, what is refused and in which words, and what is told about them."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from trainer.config import accelerators, catalog, default_name, estimate, resolve, with_defaults
+from trainer.corpora import builtin_corpora
+from trainer.errors import ConfigError, errors_of
+from trainer.schema import FieldError, Launch, RunConfig
+
+
+def corpora(corpus_id: str) -> str:
+    return builtin_corpora()[corpus_id].text
+
+
+def config(**given: Any) -> RunConfig:
+    return RunConfig(**{"model": {"name": "lstm"}, "task": {"name": "adding"}, **given})
+
+
+def refusal(made: RunConfig) -> list[FieldError]:
+    with pytest.raises(ConfigError) as caught:
+        resolve(made, corpora)
+    return caught.value.errors
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "remedy"),
+    [
+        ({"model": {"name": "lsmt"}}, "model.name", "did you mean lstm?"),
+        ({"model": {"name": ["lstm"]}}, "model.name", "lstm"),
+        ({"model": {}}, "model.name", "choose one of"),
+        ({"task": {"name": "os.system"}}, "task.name", "choose one of"),
+        ({"model": {"name": "lstm", "hiden_size": 3}}, "model.hiden_size", "did you mean hidden_size?"),
+        ({"model": {"name": "lstm", "hidden_size": 10**9}}, "model.hidden_size", "at most"),
+        ({"model": {"name": "lstm", "hidden_size": 0}}, "model.hidden_size", "at least 1"),
+        ({"model": {"name": "lstm", "hidden_size": "many"}}, "model.hidden_size", "whole number"),
+        ({"task": {"name": "adding", "length": 10**12}}, "task.length", "at most"),
+        ({"task": {"name": "characters", "corpus": "absent"}}, "task.corpus", "GET /corpora"),
+        ({"task": {"name": "characters", "corpus": "../../etc/passwd"}}, "task.corpus", "GET /corpora"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_its_field_and_what_to_do(
+    given: dict[str, Any], field: str, remedy: str
+) -> None:
+    (error,) = refusal(config(**given))
+    assert error.field == field
+    assert remedy in error.remedy
+
+
+def test_all_bad_settings_are_named_at_once() -> None:
+    errors = refusal(config(model={"name": "gru", "hidden_size": -1, "wings": 2}, task={"name": "flying"}))
+    assert {e.field for e in errors} == {"model.hidden_size", "model.wings", "task.name"}
+
+
+def test_an_absent_device_is_refused_with_those_that_are_there() -> None:
+    absent = next(name for name in ("mps", "gpu") if name not in accelerators())
+    (error,) = refusal(config(training={"accelerator": absent}))
+    assert error.field == "training.accelerator"
+    assert "cpu" in error.remedy
+
+
+def test_what_would_not_fit_in_memory_is_refused_and_nothing_of_that_size_allocated() -> None:
+    """Each number is within its own bounds; together they are not."""
+    tracemalloc.start()
+    try:
+        (error,) = refusal(
+            config(
+                model={"name": "lstm", "hidden_size": 2048, "layers": 8},
+                task={"name": "adding", "length": 5000},
+                training={"batch_size": 4096},
+            )
+        )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert error.field == "training.batch_size"
+    assert "GiB" in error.problem
+    assert peak < 50 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("training", "field", "remedy"),
+    [
+        ({"k1": 10, "k2": 5}, "config.training.k2", "set k2 to 10 or more"),
+        ({"k2": 5}, "config.training.k2", "set k1 as well"),
+        ({"learning_rate": float("nan")}, "config.training.learning_rate", ""),
+        ({"learning_rate": -1}, "config.training.learning_rate", "more than 0"),
+        ({"optimizer": "adma"}, "config.training.optimizer", "'adam'"),
+        ({"stepps": 3}, "config.training.stepps", "did you mean steps?"),
+        ({"steps": 1.5}, "config.training.steps", "whole number"),
+    ],
+)
+def test_errors_of_the_request_itself_are_retold_in_the_same_way(
+    training: dict[str, Any], field: str, remedy: str
+) -> None:
+    body = {"config": {"model": {"name": "lstm"}, "task": {"name": "adding"}, "training": training}}
+    with pytest.raises(ValidationError) as caught:
+        Launch.model_validate(body)
+    (error,) = errors_of(caught.value, model=Launch)
+    assert error.field == field
+    assert remedy in error.remedy
+
+
+def test_the_catalogue_describes_each_entry_and_each_setting() -> None:
+    listed = catalog()
+    for entry in (*listed.models, *listed.tasks):
+        assert entry.title
+        assert entry.summary
+        assert entry.source
+        for name, setting in entry.json_schema["properties"].items():
+            assert setting.get("description"), f"{entry.name}.{name} has no help text"
+    for schema in (listed.training_schema, listed.analysis_schema):
+        assert all(setting.get("description") for setting in schema["properties"].values())
+
+
+def test_every_tasks_own_defaults_make_a_valid_run() -> None:
+    for entry in catalog().tasks:
+        made = config(task={"name": entry.name}, training=entry.training_defaults)
+        assert resolve(made, corpora).task.input_size > 0
+
+
+def test_an_estimate_counts_parameters_and_multiplications() -> None:
+    told = estimate(config(model={"name": "lstm", "hidden_size": 10}), corpora)
+    assert told.parameters == 4 * (10 * 2 + 10 * 10 + 10 + 10) + 10 + 1
+    assert told.multiplications_per_timestep == 4 * (10 * 2 + 10 * 10) + 10
+    assert told.chance.loss == pytest.approx(1 / 24)
+    assert told.seconds > 0
+
+
+def test_an_estimate_grows_with_the_number_of_steps() -> None:
+    one = estimate(config(training={"steps": 100}), corpora)
+    ten = estimate(config(training={"steps": 1000}), corpora)
+    assert ten.seconds > one.seconds
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    def weights(seed: int) -> list[float]:
+        return next(resolve(config(seed=seed), corpora).network().parameters()).flatten().tolist()
+
+    assert weights(1) == weights(1) != weights(2)
+
+
+def test_a_stored_configuration_says_all_that_it_was_run_with() -> None:
+    whole = with_defaults(config())
+    assert whole.model["hidden_size"] == 64
+    assert whole.task["length"] == 50
+    assert with_defaults(whole) == whole
+
+
+def test_a_name_is_made_from_network_and_task() -> None:
+    assert default_name(config()) == "LSTM · adding 50"

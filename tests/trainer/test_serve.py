@@ -1,0 +1,196 @@
+"""The service as a process of its own: ``python -m trainer serve``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psutil
+import pytest
+
+from tests.trainer.engine.test_local import until
+from trainer.schema import RunState, ServiceAddress
+from trainer.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = {
+    "model": {"name": "elman", "hidden_size": 8},
+    "task": {"name": "adding", "length": 20},
+    "training": {"steps": 10_000_000, "batch_size": 8},
+}
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("UNFOLD_")}
+    return kept | {"UNFOLD_DATA": str(data), "UNFOLD_PORT": "0", **more}
+
+
+class Service:
+    """A running service, and requests to it."""
+
+    def __init__(self, data: Path, **more: str) -> None:
+        self.note = data / "service.json"
+        before = self.note.read_bytes() if self.note.exists() else None
+        # Files, not pipes: what a killed service leaves running would keep a pipe open.
+        self.out, self.err = data / "service.out", data / "service.err"
+        with self.out.open("w") as out, self.err.open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "trainer", "serve"],
+                cwd=ROOT,
+                env=environment(data, **more),
+                stdout=out,
+                stderr=err,
+            )
+        until(
+            lambda: (
+                self.process.poll() is not None or (self.note.exists() and self.note.read_bytes() != before)
+            )
+        )
+        assert self.process.poll() is None, self.err.read_text()
+        self.address = ServiceAddress.model_validate_json(self.note.read_bytes())
+        self.http = httpx.Client(
+            base_url=self.address.url,
+            headers={"Authorization": f"Bearer {self.address.token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def launch(self) -> str:
+        answer = self.http.post("/runs", json={"config": LONG})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        answer = self.http.get(f"/runs/{run_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def reaches(self, run_id: str, **fields: Any) -> dict[str, Any]:
+        until(lambda: fields.items() <= self.run(run_id).items())
+        return self.run(run_id)
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        self.http.close()
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=60)
+        return code, self.out.read_text(), self.err.read_text()
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[Any]:
+    """Starts services on one data folder; none is left after the test, nor a worker."""
+    services: list[Service] = []
+
+    def start(**more: str) -> Service:
+        services.append(Service(tmp_path, **more))
+        return services[-1]
+
+    yield start
+    for service in services:
+        service.http.close()
+        if service.process.poll() is None:
+            service.process.kill()
+            service.process.wait()
+    for record in (tmp_path / "workers").glob("*.json"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker_pid(record), signal.SIGKILL)
+
+
+def worker_pid(record: Path) -> int:
+    return int(json.loads(record.read_text())["pid"])
+
+
+def refused(data: Path, *arguments: str, **more: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", "serve", *arguments],
+        cwd=ROOT,
+        env=environment(data, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+def test_a_service_tells_its_address_to_its_user_alone_and_ends_on_sigterm(
+    starting: Any, tmp_path: Path
+) -> None:
+    service = starting()
+    assert stat.S_IMODE(service.note.stat().st_mode) == 0o600
+    assert service.address.pid == service.process.pid
+    assert service.address.url.startswith("http://127.0.0.1:")
+    assert httpx.get(f"{service.address.url}/health", trust_env=False).status_code == 200
+    assert httpx.get(f"{service.address.url}/runs", trust_env=False).status_code == 401
+
+    said = refused(tmp_path)
+    assert f"runs at {service.address.url} (process {service.process.pid})" in said
+
+    code, out, err = service.end(signal.SIGTERM)
+    assert code == 0, err
+    assert not service.note.exists()
+    assert out.count("\n") == 1
+    assert service.address.url in out
+    assert service.address.token not in out + err
+    assert err == ""
+
+
+def test_other_machines_are_let_in_only_with_a_token(tmp_path: Path) -> None:
+    said = refused(tmp_path, "--host", "0.0.0.0")
+    assert "UNFOLD_HOST is '0.0.0.0'" in said
+    assert "Set UNFOLD_TOKEN" in said
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"UNFOLD_PORT is {port}: cannot listen there" in refused(tmp_path, "--port", port)
+
+
+def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "unfold.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    assert "Correct UNFOLD_STORE" in refused(tmp_path)
+
+
+def test_training_outlives_a_killed_service_and_the_queue_does_too(starting: Any, tmp_path: Path) -> None:
+    first = starting(UNFOLD_SLOTS="1", UNFOLD_TOKEN="same secret")
+    running, queued = first.launch(), first.launch()
+    until(lambda: first.run(running)["step"] > 0)
+    assert first.run(queued)["state"] == "queued"
+    first.end(signal.SIGKILL)
+    (record,) = (tmp_path / "workers").glob("*.json")
+    pid = worker_pid(record)
+    assert psutil.pid_exists(pid)
+
+    second = starting(UNFOLD_SLOTS="1", UNFOLD_TOKEN="same secret")
+    assert second.address.url == first.address.url, "the worker knows this address alone"
+    step = second.run(running)["step"]
+    until(lambda: second.run(running)["step"] > step)
+    assert (second.run(running)["state"], second.run(running)["attempt"]) == ("running", 1)
+    assert second.run(queued)["state"] == "queued"
+
+    os.kill(pid, signal.SIGKILL)
+    assert second.reaches(running, state="interrupted")["reason"] == "its process is gone"
+    until(lambda: second.run(queued)["step"] > 0)
+
+    code, _, err = second.end(signal.SIGINT)
+    assert code == 0, err
+    store = Store(f"sqlite:///{tmp_path / 'unfold.db'}")
+    ended, checkpoint = store.run(UUID(queued)), store.checkpoint(UUID(queued), "latest")
+    store.close()
+    assert ended.state is RunState.INTERRUPTED
+    assert checkpoint is not None
+    assert checkpoint.step == ended.step > 0, "the worker had the time for a last checkpoint"

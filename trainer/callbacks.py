@@ -1,0 +1,298 @@
+"""What a run reports, and when. Each callback looks at the end of a block of updates.
+
+The trainer calls them in the order of ``callbacks_of``: what a later one uses, an earlier one has measured.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from typing_extensions import override
+
+from models.bptt.state_gradients import state_gradient_norms
+from trainer.checkpoint import pack
+from trainer.evaluation import Verdict, evaluate, test_size, validation_generator, validation_size
+from trainer.module import RecurrentTraining
+from trainer.reporter import Reporter
+from trainer.sampling import take_samples
+from trainer.schema import RunConfig
+from trainer.seeds import generator
+from trainer.tasks.base import Batch, Task
+
+RATE_WINDOW_SECONDS = 2.0
+CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_SHARE = 0.02
+"""Checkpoints take at most this share of the training time."""
+
+
+class Results:
+    """What a run has achieved so far: kept beside it, and in each checkpoint."""
+
+    def __init__(self) -> None:
+        self.validation_loss: float | None = None
+        self.best_loss: float | None = None
+        self.best_error: float | None = None
+        self.best_step: int | None = None
+        self.solved_at: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, stored: dict[str, Any]) -> None:
+        vars(self).update(stored)
+
+
+class BlockCallback(pl.Callback):
+    """Calls ``at_start`` before the first update of an attempt and ``at_block`` after each block."""
+
+    def at_start(self, module: RecurrentTraining) -> None: ...
+
+    def at_block(self, module: RecurrentTraining) -> None: ...
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, RecurrentTraining)
+        self.at_start(pl_module)
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, RecurrentTraining)
+        if pl_module.block:
+            self.at_block(pl_module)
+
+
+class ReportUpdates(BlockCallback):
+    """Loss and gradient norms of every update; speed once a block."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.recent: deque[tuple[float, int, float]] = deque()  # (seconds, step, sequences)
+        self.first = True
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        self.recent.append((module.seconds, module.step, module.cursor.sequences))
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        block = module.block
+        steps = [update.step for update in block]
+        seconds = [update.seconds for update in block]
+        sequences = [update.sequences for update in block]
+        for key, values in (
+            ("loss", [update.loss for update in block]),
+            ("gradient_norm/before_clip", [update.norm_before for update in block]),
+            ("gradient_norm/after_clip", [update.norm_after for update in block]),
+            ("clipped", [float(update.clipped) for update in block]),
+        ):
+            self.reporter.points(key, steps, values, seconds, sequences)
+        last = block[-1]
+        speed = self._speed(module, last.step, last.sequences)
+        for key, rate in speed.items():
+            self.reporter.points(key, [last.step], [rate], [last.seconds], [last.sequences])
+        self.reporter.progress(last.step)
+        self.reporter.summary(
+            loss=last.loss if math.isfinite(last.loss) else None,
+            clip_rate=module.clipped_updates / last.step,
+            seconds=last.seconds,
+            **speed,
+        )
+        if self.first:
+            self.first = False
+            self.reporter.soon()
+
+    def _speed(self, module: RecurrentTraining, step: int, sequences: float) -> dict[str, float]:
+        """Rates over the last seconds, with everything that a run does beside its updates."""
+        now = module.seconds
+        self.recent.append((now, step, sequences))
+        while len(self.recent) > 2 and now - self.recent[0][0] > RATE_WINDOW_SECONDS:
+            self.recent.popleft()
+        then, first_step, first_sequences = self.recent[0]
+        elapsed = max(now - then, 1e-9)
+        return {
+            "steps_per_second": (step - first_step) / elapsed,
+            "sequences_per_second": (sequences - first_sequences) / elapsed,
+        }
+
+
+class Validate(BlockCallback):
+    """Loss and error on fresh sequences, before the first update and every so many."""
+
+    def __init__(self, reporter: Reporter, config: RunConfig, results: Results) -> None:
+        self.reporter, self.config, self.results = reporter, config, results
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        if module.step == 0:
+            self.validate(module)
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        if (
+            module.step % self.config.training.validate_every == 0
+            or module.step == self.config.training.steps
+        ):
+            self.validate(module)
+
+    def validate(self, module: RecurrentTraining) -> None:
+        task = module.task
+        source = validation_generator(task, self.config.seed, module.step)
+        verdict = evaluate(module.network, task, validation_size(task), source)
+        where = ([module.step], [module.seconds], [module.cursor.sequences])
+        for key, value in (("validation/loss", verdict.loss), ("validation/error", verdict.error)):
+            self.reporter.points(key, where[0], [value], where[1], where[2])
+        results = self.results
+        results.validation_loss = verdict.loss if math.isfinite(verdict.loss) else None
+        if results.best_loss is None or verdict.loss < results.best_loss:
+            results.best_loss, results.best_step = results.validation_loss, module.step
+        if results.best_error is None or verdict.error < results.best_error:
+            results.best_error = verdict.error
+        self.reporter.summary(
+            validation_loss=results.validation_loss,
+            validation_error=verdict.error,
+            best_validation_loss=results.best_loss,
+            best_validation_error=results.best_error,
+            best_step=results.best_step,
+            bits_per_character=_bits(task, results.validation_loss),
+        )
+        if (
+            self.config.training.stop_when_solved
+            and module.step
+            and module.task.is_solved(verdict.wrong, verdict.total)
+            and test(module, self.config, self.reporter, results)
+        ):
+            module.trainer.should_stop = True
+
+
+def test(module: RecurrentTraining, config: RunConfig, reporter: Reporter, results: Results) -> bool:
+    """Judge on 10,000 fresh sequences (of a stream: 1,000 chunks) and report.
+
+    Returns:
+        Whether the task's success rule holds.
+    """
+    task = module.task
+    verdict: Verdict = evaluate(
+        module.network, task, test_size(task), generator(config.seed, "test", module.step)
+    )
+    solved = task.is_solved(verdict.wrong, verdict.total)
+    if solved and results.solved_at is None:
+        results.solved_at = module.step
+    reporter.summary(
+        solved=None if task.streaming else solved,
+        solved_at=results.solved_at,
+        test_loss=verdict.loss if math.isfinite(verdict.loss) else None,
+        test_wrong=verdict.wrong,
+        test_total=verdict.total,
+        bits_per_character=_bits(task, verdict.loss),
+    )
+    return solved
+
+
+def _bits(task: Task, loss: float | None) -> float | None:
+    """Bits per character, for a stream of characters."""
+    return loss / math.log(2) if task.streaming and loss is not None and math.isfinite(loss) else None
+
+
+class RecordGradients(BlockCallback):
+    """The norm of the loss's gradient at every timestep of a fixed probe batch."""
+
+    def __init__(self, reporter: Reporter, every: int, probe: Batch) -> None:
+        self.reporter, self.every, self.probe = reporter, every, probe
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        self.probe = self.probe.to(module.device)
+        if module.step == 0:
+            self.record(module)
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        if module.step % self.every == 0:
+            self.record(module)
+
+    def record(self, module: RecurrentTraining) -> None:
+        probe = self.probe
+        count = probe.scored_count()
+
+        def loss(outputs: torch.Tensor) -> torch.Tensor:
+            losses = module.task.elementwise_loss(outputs[:, probe.first :], probe.targets)
+            return (losses if probe.mask is None else losses[probe.mask]).sum() / count
+
+        norms = state_gradient_norms(module.network, probe.inputs, None, loss)
+        for name, vector in norms.items():
+            data = vector.to("cpu", torch.float32).numpy().astype("<f4").tobytes()
+            self.reporter.vector(name, module.step, data)
+
+
+class TakeSamples(BlockCallback):
+    """What the network produces, on the same inputs each time."""
+
+    def __init__(self, reporter: Reporter, config: RunConfig, every: int, shown: Batch) -> None:
+        self.reporter, self.config, self.every, self.shown = reporter, config, every, shown
+        self.taken_at = -1
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        self.shown = self.shown.to(module.device)
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        if module.step % self.every == 0:
+            self.take(module)
+
+    def take(self, module: RecurrentTraining) -> None:
+        if self.taken_at == module.step:
+            return
+        self.taken_at = module.step
+        source = generator(self.config.seed, "samples")
+        for sample in take_samples(
+            module.network, module.task, self.shown, step=module.step, generator=source
+        ):
+            self.reporter.sample(sample)
+
+
+class WriteCheckpoints(BlockCallback):
+    """The run's exact state, every few seconds."""
+
+    def __init__(self, reporter: Reporter, results: Results) -> None:
+        self.reporter, self.results = reporter, results
+        self.due = 0.0
+        self.written_at = -1
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        self.due = time.perf_counter() + CHECKPOINT_SECONDS
+        self.written_at = module.step
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        if time.perf_counter() >= self.due and module.failure is None:
+            self.write(module)
+
+    def write(self, module: RecurrentTraining) -> None:
+        if self.written_at == module.step:
+            return
+        began = time.perf_counter()
+        data = pack({"module": module.snapshot(), "results": self.results.state_dict()})
+        self.reporter.checkpoint(module.step, data, self.results.validation_loss)
+        self.written_at = module.step
+        now = time.perf_counter()
+        self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
+
+
+class EndInTime(BlockCallback):
+    """Ends training at the last update, at a failure, or when asked to."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, RecurrentTraining)
+        if (
+            pl_module.step >= pl_module.config.steps
+            or pl_module.failure
+            or pl_module.interrupted
+            or self.reporter.stop_requested.is_set()
+            or self.reporter.abandoned
+        ):
+            trainer.should_stop = True

@@ -1,0 +1,99 @@
+"""``runs``, ``show``, ``stop`` and ``delete``."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from trainer.cli.app import errors_told, out, settings
+from trainer.cli.client import ServiceError, connected
+from trainer.cli.show import table, whole
+from trainer.schema import RunState
+
+Reference = Annotated[str, typer.Argument(help="Number of the run, or the beginning of its id.")]
+
+
+def runs(
+    state: Annotated[RunState | None, typer.Option(help="Only runs in this state.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only runs of this network.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only runs of this task.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each run as one line of JSON.")] = False,
+) -> None:
+    """List the runs, newest first.
+
+    Examples:
+
+        python -m trainer runs
+
+        python -m trainer runs --state failed --task adding
+    """
+    with errors_told(), connected(settings()) as client:
+        filters = {"state": None if state is None else state.value, "model": model, "task": task}
+        found = list(itertools.islice(client.runs(**filters), limit))
+    if as_json:
+        for run in found:
+            typer.echo(run.model_dump_json())
+    elif found:
+        out.print(table(found))
+    else:
+        out.print("There are no such runs. Start one with: python -m trainer train")
+
+
+def show(
+    run: Reference,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run as one line of JSON.")] = False,
+) -> None:
+    """Show one run: its results, its configuration, and the end of its log.
+
+    Examples:
+
+        python -m trainer show 3
+
+        python -m trainer show 3 --json > again.json && python -m trainer train --config again.json
+    """
+    with errors_told(), connected(settings()) as client:
+        found = client.find(run)
+        log = [] if as_json else client.log(found.id)
+    if as_json:
+        typer.echo(found.model_dump_json())
+    else:
+        out.print(whole(found, log))
+
+
+def stop(run: Reference) -> None:
+    """Stop a run: it writes a checkpoint first, so that it can be resumed.
+
+    Example:
+
+        python -m trainer stop 3
+    """
+    with errors_told(), connected(settings()) as client:
+        found = client.stop(client.find(run).id)
+        out.print(Text(f"Run {found.number} ({found.name}) is asked to stop. It can be resumed."))
+
+
+def delete(
+    run: Reference,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run with everything it recorded. This cannot be undone.
+
+    Example:
+
+        python -m trainer delete 3
+    """
+    with errors_told(), connected(settings()) as client:
+        found = client.find(run)
+        if not found.state.is_over:
+            raise ServiceError(
+                f"Run {found.number} is {found.state}.",
+                f"Stop it first: python -m trainer stop {found.number}",
+            )
+        if not yes:
+            typer.confirm(f"Delete run {found.number} ({found.name}) and all it recorded?", abort=True)
+        client.delete(found.id)
+        out.print(Text(f"Run {found.number} ({found.name}) is deleted."))

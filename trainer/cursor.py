@@ -1,0 +1,154 @@
+"""Where in its data a run stands: the batch, the window within it, the state and history carried along.
+
+Axes: B (batch), T (time), D (input features).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from models.base import Network, State, from_named_tensors, named_tensors
+from trainer.tasks.base import Batch, Task
+from trainer.tbptt import Window, next_start, windows
+
+
+class Work(NamedTuple):
+    """One window, ready for ``tbptt.forward_window``."""
+
+    inputs: Tensor
+    """(B, end - start, D)"""
+    state: Any
+    """Detached, before ``start``."""
+    lead: int
+    history: int
+    batch: Batch
+    window: Window
+    scored_in_batch: int
+    """Scored outputs of the whole batch: what a window's summed loss is divided by."""
+
+
+class Cursor(Generic[State]):
+    """Walks over batches and their windows, and can say and restore where it stands, exactly.
+
+    Args:
+        network: gives initial states, on the device where batches are wanted.
+        task: draws the batches.
+        batch_size: B.
+        k1: see ``tbptt.windows``.
+        k2: see ``tbptt.windows``.
+        generator: the run's own source of training data.
+        device: where batches go.
+    """
+
+    def __init__(
+        self,
+        network: Network[State],
+        task: Task,
+        *,
+        batch_size: int,
+        k1: int | None,
+        k2: int | None,
+        generator: Generator,
+        device: torch.device,
+    ) -> None:
+        self.network, self.task, self.generator, self.device = network, task, generator, device
+        self.batch_size, self.k1, self.k2 = batch_size, k1, k2
+        self.batches = 0
+        """Batches begun."""
+        self._batch: Batch | None = None
+        self._cut: list[Window] = []
+        self._index = 0
+        self._state: State | None = None
+        self._tail: Tensor | None = (
+            None  # (B, h, D): a stream's inputs before the batch, still in reach of k2
+        )
+        self._drawn_from: dict[str, Any] = {}  # generator and position as they were before this batch's draw
+
+    @property
+    def sequences(self) -> float:
+        """Training sequences read so far; a batch in progress counts by the share of its timesteps."""
+        if self._batch is None or self._index == len(self._cut):
+            return float(self.batches * self.batch_size)
+        done = self._cut[self._index - 1].end / self._batch.length if self._index else 0.0
+        return (self.batches - 1 + done) * self.batch_size
+
+    def next(self) -> Work:
+        """The next window; a new batch is drawn when the last one is used up."""
+        if self._batch is None or self._index == len(self._cut):
+            self._open_batch()
+        assert self._batch is not None
+        if self._state is None:
+            self._state = self.network.initial_state(self.batch_size)
+        window = self._cut[self._index]
+        following = next_start(self._cut, self._index, self.k1, self.k2, self.task.streaming)
+        return Work(
+            inputs=self._inputs(window.start, window.end),
+            state=self._state,
+            lead=following - window.start,
+            history=window.begin - window.start,
+            batch=self._batch,
+            window=window,
+            scored_in_batch=self._scored,
+        )
+
+    def advance(self, kept: State) -> None:
+        """Go on to the next window, whose start has the state ``kept``."""
+        assert self._batch is not None
+        following = next_start(self._cut, self._index, self.k1, self.k2, self.task.streaming)
+        self._index += 1
+        self._state = kept
+        if self._index == len(self._cut):
+            if self.task.streaming:
+                self._tail = self._inputs(following, self._batch.length).clone()
+            else:
+                self._state = None
+
+    def _inputs(self, start: int, end: int) -> Tensor:
+        """Inputs of timesteps [start, end), of which negative ones lie in the tail."""
+        assert self._batch is not None
+        if start >= 0 or self._tail is None:
+            return self._batch.inputs[:, start:end]
+        held = self._tail.shape[1]
+        if end <= 0:
+            return self._tail[:, held + start : held + end]
+        return torch.cat((self._tail[:, held + start :], self._batch.inputs[:, :end]), dim=1)
+
+    def _open_batch(self) -> None:
+        self._drawn_from = {"generator": self.generator.get_state(), "position": self.task.position()}
+        self._batch = self.task.draw(self.batch_size, self.generator).to(self.device)
+        self._scored = self._batch.scored_count()
+        held = 0 if self._tail is None else self._tail.shape[1]
+        self._cut = windows(self._batch.length, self.k1, self.k2, history=held)
+        self._index = 0
+        self.batches += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that ``load_state_dict`` needs, as tensors and plain values."""
+        within = self._batch is not None and self._index < len(self._cut)
+        return {
+            "drawn_from": self._drawn_from
+            if within
+            else {"generator": self.generator.get_state(), "position": self.task.position()},
+            "index": self._index if within else 0,
+            "batches": self.batches - 1 if within else self.batches,
+            # Clones: these are views, and saving a view saves all of what it is a view of.
+            "state": None if self._state is None else {n: t.clone() for n, t in named_tensors(self._state)},
+            "tail": None if self._tail is None else self._tail.clone(),
+        }
+
+    def load_state_dict(self, stored: dict[str, Any]) -> None:
+        """Stand where ``state_dict`` was taken; the batch in progress is drawn again."""
+        self.generator.set_state(stored["drawn_from"]["generator"].cpu())
+        self.task.seek(stored["drawn_from"]["position"])
+        self.batches = stored["batches"]
+        self._tail = None if stored["tail"] is None else stored["tail"].to(self.device)
+        self._batch, self._state = None, None
+        if stored["index"]:
+            self._open_batch()
+            self._index = stored["index"]
+        if stored["state"] is not None:
+            like = self.network.initial_state(self.batch_size)
+            self._state = from_named_tensors(like, stored["state"])

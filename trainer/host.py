@@ -1,0 +1,248 @@
+"""One service in this process: data folder, store, engine, scheduler and web server put together."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import filelock
+import httpx
+import uvicorn
+from pydantic import ValidationError
+
+from trainer.engine.local import LocalEngine
+from trainer.scheduler import GRACE_SECONDS, Scheduler
+from trainer.schema import ServiceAddress
+from trainer.settings import Settings
+from trainer.store import Store
+
+logger = logging.getLogger(__name__)
+
+LOCK_SECONDS = 10.0
+"""How long to wait for another command that holds the data folder but serves nobody."""
+
+
+class HostError(Exception):
+    """The service cannot start here; the text says what to change."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which at the first SIGINT or SIGTERM goes on answering until every worker has ended.
+
+    Workers write their last checkpoint over HTTP, so the scheduler goes before the server does. A second
+    signal ends both at once.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        scheduler: Scheduler,
+        address: ServiceAddress,
+        note: Path | None,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=5
+            )
+        )
+        self.address = address
+        self._listener, self._scheduler, self._note = listener, scheduler, note
+        self._leaving: threading.Thread | None = None
+        self._up = threading.Event()
+
+    def serve_here(self) -> None:
+        """Answer until a signal or ``leave`` ends it."""
+        self.run(sockets=[self._listener])
+        if self._leaving is not None:
+            self._leaving.join()
+
+    @contextlib.contextmanager
+    def serving_aside(self) -> Iterator[None]:
+        """Answer in a thread while the block runs; then leave."""
+        thread = threading.Thread(target=self._run_aside, name="server", daemon=True)
+        thread.start()
+        self._up.wait()
+        if not self.started:
+            raise HostError("the web server did not start; its log above says why")
+        try:
+            yield
+        finally:
+            self.leave()
+            thread.join()
+
+    def leave(self) -> None:
+        """End every worker, then the server. Again: at once."""
+        if self._leaving is None:
+            self._leaving = threading.Thread(target=self._wind_down, name="leaving")
+            self._leaving.start()
+        else:
+            self.should_exit = self.force_exit = True
+
+    # --- uvicorn's hooks -------------------------------------------------------------------------------
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.leave()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._note is not None:
+            write_address(self._note, self.address)
+        self._up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._note is not None:
+            self._note.unlink(missing_ok=True)
+        await super().shutdown(sockets)
+
+    def _run_aside(self) -> None:
+        try:
+            self.run(sockets=[self._listener])
+        finally:
+            self._up.set()
+
+    def _wind_down(self) -> None:
+        try:
+            self._scheduler.shutdown(GRACE_SECONDS)
+        finally:
+            self.should_exit = True
+
+
+@contextlib.contextmanager
+def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
+    """A server that is ready to serve, and everything behind it; all let go of at the end of the block.
+
+    Args:
+        settings: where, and with what.
+        training: False gives a service that answers but starts no run and looks after none, for a command
+            that only wants to read. It tells nobody its address.
+
+    Raises:
+        HostError: the data folder or the port is in use, or the database cannot be opened.
+        SettingsError: other machines could reach it and no token is set.
+    """
+    settings.check_bind()
+    note = settings.data / "service.json"
+    with contextlib.ExitStack() as stack:
+        _lock(settings.data, stack)
+        listener = stack.enter_context(_listen(settings, note))
+        port = listener.getsockname()[1]
+        address = ServiceAddress(
+            url=f"http://{_reachable(settings.host)}:{port}",
+            token=settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(32),
+            pid=os.getpid(),
+        )
+        store = _store(settings)
+        stack.callback(store.close)
+        scheduler = Scheduler(store, LocalEngine(settings.data, settings.slots), address.url)
+        if training:
+            # Before the imports below, so that the process that forks workers imports torch meanwhile.
+            stack.callback(scheduler.shutdown, grace=0.0)
+            scheduler.start()
+        import torch
+
+        from trainer.service.app import create_app
+
+        torch.set_num_threads(1)  # an estimate measures what a worker, which has one thread, will need
+        app = create_app(store, scheduler, address.token)
+        # What the imports made stays: a collector that walked it for each large answer tripled its time.
+        gc.collect()
+        gc.freeze()
+        if training:
+            stack.callback(note.unlink, missing_ok=True)
+        yield Server(app, listener, scheduler, address, note if training else None)
+
+
+def find_service(data: Path) -> ServiceAddress | None:
+    """The service that runs for this data folder, if one answers."""
+    try:
+        address = ServiceAddress.model_validate_json((data / "service.json").read_bytes())
+        health = httpx.get(f"{address.url}/health", timeout=5.0, trust_env=False)
+    except (OSError, ValidationError, httpx.HTTPError):
+        return None
+    return address if health.status_code == httpx.codes.OK else None
+
+
+def write_address(path: Path, address: ServiceAddress) -> None:
+    """Write it whole, readable by this user alone: it holds the token."""
+    part = path.with_suffix(f".{os.getpid()}")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600, exist_ok=False)
+    with part.open("w", encoding="utf-8") as file:
+        file.write(address.model_dump_json())
+    part.replace(path)
+
+
+def _lock(data: Path, stack: contextlib.ExitStack) -> None:
+    """Make this the data folder's only service, for as long as the process lives."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = filelock.FileLock(data / "service.lock")
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                stack.enter_context(lock.acquire(timeout=0.5))
+                return
+            except filelock.Timeout:
+                other = find_service(data)
+                if other is None and time.monotonic() < end:
+                    continue
+            where = f"runs at {other.url} (process {other.pid})" if other else "starts or ends right now"
+            raise HostError(
+                f"A service for the data folder {data} {where}. Use that one, or stop it first, "
+                "or name another folder with UNFOLD_DATA."
+            )
+    except OSError as error:
+        raise HostError(
+            f"UNFOLD_DATA is {str(data)!r}: it cannot be used ({error}). Name a folder that can be written."
+        ) from None
+
+
+def _listen(settings: Settings, note: Path) -> socket.socket:
+    """A listening socket: from now on a connection waits in its queue instead of being refused."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    if settings.port == 0 and (last := _last_port(note)):
+        # The last service was killed and its workers may live: they know this port alone.
+        with contextlib.suppress(OSError):
+            return socket.create_server((settings.host, last), family=family, backlog=2048)
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise HostError(
+            f"UNFOLD_HOST is {settings.host!r}, UNFOLD_PORT is {settings.port}: cannot listen there "
+            f"({error.strerror or error}). Choose another port, or 0 for a free one."
+        ) from None
+
+
+def _last_port(note: Path) -> int | None:
+    try:
+        return httpx.URL(ServiceAddress.model_validate_json(note.read_bytes()).url).port
+    except (OSError, ValueError, httpx.InvalidURL):
+        return None
+
+
+def _reachable(host: str) -> str:
+    """A host that a client on this machine can connect to, as it stands in a URL."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _store(settings: Settings) -> Store:
+    try:
+        store = Store(settings.database)
+        store.migrate()
+    except Exception as error:
+        raise HostError(
+            f"The database cannot be opened: {error}. Correct UNFOLD_STORE, or unset it."
+        ) from error
+    return store

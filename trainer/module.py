@@ -1,0 +1,236 @@
+"""The LightningModule: a block of optimiser updates per training step.
+
+Lightning's own work around a ``training_step`` costs 1 to 2 ms, as much as half an update of a toy network.
+So what Lightning calls a batch is here a block of updates, and the step that users see is the optimiser
+update, counted by us. Optimisation is manual: truncated windows, summed gradients and a clip between backward
+and step leave nothing for the automatic kind to do.
+
+Axes: B (batch), T (time), O (outputs).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Generator, Tensor, optim
+
+from models.base import Network
+from trainer.clipping import Clipped, clip_gradients
+from trainer.cursor import Cursor
+from trainer.optimizers import make_optimizer
+from trainer.schema import TrainingConfig
+from trainer.tasks.base import Task
+from trainer.tbptt import forward_window
+
+BLOCK_UPDATES = 50
+"""Updates per block: enough to make Lightning's cost per update small."""
+BLOCK_SECONDS = 0.25
+"""A block of slow updates ends early, so that a stop is answered soon."""
+
+
+class Update(NamedTuple):
+    """What one optimiser update reports."""
+
+    step: int
+    """1 for the first update."""
+    loss: float
+    """Mean over the scored outputs of the update's windows."""
+    norm_before: float
+    norm_after: float
+    clipped: bool
+    seconds: float
+    sequences: float
+
+
+class _Pending(NamedTuple):
+    """An update whose numbers still lie on the device."""
+
+    step: int
+    loss_sum: Tensor
+    scored: int
+    clip: Clipped
+    seconds: float
+    sequences: float
+
+
+class RecurrentTraining(pl.LightningModule):
+    """Trains a network on a task; ``block`` holds what the last block of updates reported.
+
+    Args:
+        network: any network that meets ``models.base``.
+        task: any task that meets ``trainer.tasks.base``.
+        config: the training settings.
+        generator: the source of training data, on the CPU.
+        pauses: a block ends at every multiple of each of these, so that a callback sees that very step.
+    """
+
+    def __init__(
+        self,
+        network: Network[Any],
+        task: Task,
+        config: TrainingConfig,
+        generator: Generator,
+        pauses: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network, self.task, self.config = network, task, config
+        self.generator, self.pauses = generator, tuple(pauses)
+        self.step = 0
+        """Optimiser updates made."""
+        self.clipped_updates = 0
+        self.seconds_before = 0.0
+        """Training time of earlier attempts."""
+        self.block: list[Update] = []
+        self.failure: str | None = None
+        """Why training cannot go on, once it cannot."""
+        self.interrupted = False
+        """Set from outside, at any time: the block ends after the update in progress."""
+        self._resume_from: dict[str, Any] | None = None
+
+    # --- Lightning's hooks -------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> optim.Optimizer:
+        return make_optimizer(self.network.parameters(), self.config, self.device)
+
+    def on_fit_start(self) -> None:
+        """Everything that needs the device; a checkpoint is loaded here, when weights lie where they stay."""
+        self.optimizer: optim.Optimizer = self.optimizers(use_pl_optimizer=False)  # type: ignore[assignment]
+        self.parameters_list = [p for p in self.network.parameters() if p.requires_grad]
+        self.cursor: Cursor[Any] = Cursor(
+            self.network,
+            self.task,
+            batch_size=self.config.batch_size,
+            k1=self.config.k1,
+            k2=self.config.k2,
+            generator=self.generator,
+            device=self.device,
+        )
+        if self._resume_from is not None:
+            self._restore(self._resume_from)
+        self._clock_began = time.perf_counter()
+
+    def training_step(self, *_: Any) -> None:
+        end = self._block_end()
+        pending: list[_Pending] = []
+        began = time.perf_counter()
+        while self.step < end and not self.interrupted and time.perf_counter() - began < BLOCK_SECONDS:
+            pending.append(self._update())
+        self.block = self._collect(pending)
+
+    # --- One update --------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, over all attempts."""
+        return self.seconds_before + time.perf_counter() - self._clock_began
+
+    def _block_end(self) -> int:
+        ends = [self.step + BLOCK_UPDATES, self.config.steps]
+        # The very first block is one update, so that a first loss is seen at once.
+        ends += [1] if self.step == 0 else []
+        ends += [(self.step // pause + 1) * pause for pause in self.pauses]
+        return min(ends)
+
+    def _update(self) -> _Pending:
+        """Windows forward and backward, ``update_every`` of them, then clip, then step."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: list[Tensor] = []
+        scored = 0
+        while len(sums) < self.config.update_every:
+            summed, count = self._window()
+            if summed is not None:
+                sums.append(summed)
+                scored += count
+        gradients = [p.grad for p in self.parameters_list if p.grad is not None]
+        clip = clip_gradients(gradients, self.config.clip, self.config.clip_at)
+        self.optimizer.step()
+        self.step += 1
+        total = sums[0] if len(sums) == 1 else torch.stack(sums).sum()
+        return _Pending(self.step, total, scored, clip, self.seconds, self.cursor.sequences)
+
+    def _window(self) -> tuple[Tensor | None, int]:
+        """One window forward and, where any of its outputs is scored, backward.
+
+        The gradient is that of the window's share in its batch's mean loss, so that the gradients of all
+        windows of a sequence add up to the sequence's own whatever their lengths.
+
+        Returns:
+            The detached sum of the window's losses and how many there are; None, 0 where none is scored.
+        """
+        work = self.cursor.next()
+        spans = work.batch.scored(work.window.begin, work.window.end)
+        # The autocast region is opened for each window: it caches cast weights until it closes, and one
+        # that stayed open over several updates would go on using the weights of the first.
+        with (
+            torch.set_grad_enabled(spans is not None),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"),
+        ):
+            outputs, kept = forward_window(self.network, work.inputs, work.state, work.lead, work.history)
+        self.cursor.advance(kept)
+        if spans is None:
+            return None, 0
+        of_outputs, of_targets = spans
+        if outputs.dtype is torch.bfloat16:
+            outputs = outputs.float()
+        losses = self.task.elementwise_loss(outputs[:, of_outputs], work.batch.targets[:, of_targets])
+        count = losses.numel()
+        if work.batch.mask is not None:
+            mask = work.batch.mask[:, of_targets]
+            losses, count = losses[mask], int(mask.sum())
+            if count == 0:
+                return None, 0
+        summed = losses.sum()
+        (summed / work.scored_in_batch).backward()  # type: ignore[no-untyped-call]
+        return summed.detach(), count
+
+    def _collect(self, pending: list[_Pending]) -> list[Update]:
+        """Fetch a block's numbers from the device at once, up to the first that is not finite."""
+        if not pending:
+            return []
+        columns = zip(*((p.loss_sum, *p.clip) for p in pending), strict=True)
+        fetched = torch.stack([torch.stack(column).float() for column in columns])  # (4, updates)
+        block = []
+        for p, (loss_sum, before, after, acted) in zip(pending, fetched.t().tolist(), strict=True):
+            loss = loss_sum / p.scored
+            update = Update(p.step, loss, before, after, bool(acted), p.seconds, p.sequences)
+            block.append(update)
+            self.clipped_updates += update.clipped
+            if not math.isfinite(update.loss):
+                self.failure = f"the loss became {update.loss} at update {update.step}"
+            elif not math.isfinite(update.norm_before):
+                self.failure = f"the gradient's norm became {update.norm_before} at update {update.step}"
+            if self.failure:
+                self.step = update.step
+                break
+        return block
+
+    # --- Resuming ----------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the next update depends on, and the counts that reports need."""
+        return {
+            "step": self.step,
+            "clipped_updates": self.clipped_updates,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "cursor": self.cursor.state_dict(),
+        }
+
+    def resume_from(self, snapshot: dict[str, Any]) -> None:
+        """Start from ``snapshot`` instead of from nothing; call before ``Trainer.fit``."""
+        self._resume_from = snapshot
+        self.step = snapshot["step"]
+
+    def _restore(self, snapshot: dict[str, Any]) -> None:
+        self.network.load_state_dict(snapshot["network"])
+        self.optimizer.load_state_dict(snapshot["optimizer"])
+        self.cursor.load_state_dict(snapshot["cursor"])
+        self.clipped_updates = snapshot["clipped_updates"]
+        self.seconds_before = snapshot["seconds"]

@@ -1,0 +1,151 @@
+"""Which run starts when, and what became of those whose process ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from uuid import UUID
+
+from trainer.engine.base import Ended, Engine, EngineError
+from trainer.schema import Assignment, RunState
+from trainer.store import Store
+from trainer.store.errors import Conflict, RunNotFound
+from trainer.store.records import RunningAttempt
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10.0
+"""How long a worker may take to write its checkpoint and end."""
+TICK_SECONDS = 0.5
+"""Longest time between two looks at the store when nothing wakes the scheduler."""
+SHUTDOWN = "the service was shut down"
+
+
+class Scheduler:
+    """A thread that brings the store and the engine into line.
+
+    Runs start first come first served while the engine has room. A stop that the store remembers is carried
+    out. Whatever the store holds for running and no process does is ended in the store, with a reason: that
+    covers workers that were killed and those that an earlier service left behind.
+
+    Args:
+        store: the one truth.
+        engine: what runs the attempts.
+        url: where workers reach the service.
+    """
+
+    def __init__(self, store: Store, engine: Engine, url: str) -> None:
+        self._store, self._engine, self._url = store, engine, url
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._grace = GRACE_SECONDS
+        self._deadline = 0.0
+        self._ended: dict[tuple[UUID, int], Ended] = {}
+        """Told by the engine and not yet written to the store."""
+        self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._engine.start(self.wake)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look again at once: a run was queued, or is to stop."""
+        self._wake.set()
+
+    def shutdown(self, grace: float = GRACE_SECONDS) -> None:
+        """Start nothing more, have every worker write its checkpoint and end, and wait until all have.
+
+        The service must answer during that time, or their checkpoints have no place to go.
+
+        Args:
+            grace: seconds until those that did not end are killed.
+        """
+        self._grace = min(self._grace, grace)
+        self._deadline = time.monotonic() + grace + 2.0
+        self._closing.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._engine.close()
+
+    # --- The scheduler's thread ------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.clear()
+            # Looked at before the step: what ends or starts during it needs another one.
+            closing = self._closing.is_set()
+            idle = self._engine.active == 0
+            try:
+                self._step()
+            except Exception:
+                # The database may be away for a while; what was not written is kept and written later.
+                logger.exception("the scheduler could not do its work and tries again")
+            if closing and ((idle and not self._ended) or time.monotonic() > self._deadline):
+                return
+            self._wake.wait(TICK_SECONDS)
+
+    def _step(self) -> None:
+        self._ended |= {(ended.run_id, ended.attempt): ended for ended in self._engine.poll()}
+        for attempt in self._store.running():
+            self._align(attempt)
+        self._ended.clear()  # those that were not among the running had said their last word
+        if not self._closing.is_set():
+            self._start_queued()
+
+    def _align(self, attempt: RunningAttempt) -> None:
+        """Make what the store says of a running attempt true."""
+        run_id, number = attempt.run_id, attempt.number
+        ended = self._ended.get((run_id, number))
+        if ended is None and not self._engine.adopt(run_id, number, self._url):
+            ended = Ended(run_id=run_id, attempt=number, exit_code=None)
+        if ended is not None:
+            state, reason = self._verdict(ended, by_user=attempt.stop_requested_at is not None)
+            if self._end(run_id, number, state, reason):
+                logger.info("run %s is %s: %s", run_id, state, reason)
+        elif attempt.stop_requested_at is not None or self._closing.is_set():
+            self._engine.stop(run_id, number, self._grace)
+
+    def _verdict(self, ended: Ended, *, by_user: bool) -> tuple[RunState, str]:
+        """What to call the end of a process that left no last word."""
+        if by_user or self._closing.is_set():
+            state, why = (RunState.STOPPED, "stopped") if by_user else (RunState.INTERRUPTED, SHUTDOWN)
+            if ended.forced:
+                return state, f"{why}; it did not end by itself within {self._grace:.0f} s, so it was killed"
+            return state, f"{why} before a new checkpoint was stored: {ended.words}"
+        if ended.crashed:
+            words = ended.words
+            if ended.output:
+                words += f"; its last output was:\n{ended.output}"
+            return RunState.FAILED, words
+        return RunState.INTERRUPTED, ended.words
+
+    def _end(self, run_id: UUID, number: int, state: RunState, reason: str) -> bool:
+        try:
+            return self._store.end_attempt(run_id, number, state, reason)
+        except RunNotFound:
+            return False  # deleted meanwhile
+
+    def _start_queued(self) -> None:
+        while self._engine.active < self._engine.capacity:
+            run = self._store.next_queued()
+            if run is None:
+                return
+            try:
+                attempt = self._store.start_attempt(run.id)
+            except (Conflict, RunNotFound):
+                continue  # stopped or deleted in this very moment: it is no longer next
+            assignment = Assignment(
+                run_id=attempt.run_id,
+                attempt=attempt.number,
+                token=attempt.token,
+                url=self._url,
+                config=attempt.config,
+                resume=attempt.resume,
+            )
+            try:
+                self._engine.submit(assignment)
+            except EngineError as error:
+                logger.error("run %s could not start: %s", run.id, error)
+                self._end(attempt.run_id, attempt.number, RunState.FAILED, f"it could not start: {error}")

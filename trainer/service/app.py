@@ -1,0 +1,40 @@
+"""The FastAPI application, put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from trainer.service import VERSION, catalog, corpora, errors, readings, runs, worker
+from trainer.service.auth import Bearer
+from trainer.service.parts import Given, Parts, Waker
+from trainer.store import Store
+
+
+def create_app(store: Store, scheduler: Waker, token: str) -> FastAPI:
+    """The service over a migrated store.
+
+    Args:
+        store: the one truth.
+        scheduler: woken when a run is queued or to be stopped.
+        token: what every request must carry, ``GET /health`` excepted.
+    """
+    app = FastAPI(
+        title="Unfold",
+        version=VERSION,
+        docs_url=None,  # those pages load their scripts from a CDN
+        redoc_url=None,
+        responses=errors.schema_of_errors(),
+    )
+    app.state.parts = Parts(store=store, scheduler=scheduler)
+    app.add_middleware(Bearer, token=token)
+    errors.install(app)
+
+    @app.get("/health", tags=["health"])
+    def health(parts: Given) -> dict[str, str]:
+        """Whether service and database answer. Needs no token."""
+        parts.store.answers()
+        return {"status": "ok", "version": VERSION}
+
+    for part in (catalog, runs, readings, corpora, worker):
+        app.include_router(part.router)
+    return app

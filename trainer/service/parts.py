@@ -1,0 +1,38 @@
+"""What the routes work with: the store, the scheduler, the texts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+
+from trainer.corpora import builtin_corpora
+from trainer.store import Store
+
+
+class Waker(Protocol):
+    """The one thing that routes ask of a scheduler."""
+
+    def wake(self) -> None:
+        """Look at the store again: a run was queued, or is to stop."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the routes work with; one per app."""
+
+    store: Store
+    scheduler: Waker
+
+    def corpus(self, corpus_id: str) -> str:
+        """The text of a corpus, built in or uploaded; LookupError for an unknown id."""
+        builtin = builtin_corpora().get(corpus_id)
+        return builtin.text if builtin is not None else self.store.corpus_text(corpus_id)
+
+
+def _of(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+Given = Annotated[Parts, Depends(_of)]

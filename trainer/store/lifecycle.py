@@ -1,0 +1,163 @@
+"""A run's life: queued, running, over, and queued again. Every change of state is made here."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from trainer.schema import Run, RunState
+from trainer.store.errors import Conflict
+from trainer.store.mapping import COLUMNS, load, number_of, to_runs
+from trainer.store.records import Attempt, RunningAttempt, now, scrub, to_datetime, to_datetime_or_none
+from trainer.store.rewind import rewind
+from trainer.store.tables import attempts, runs
+
+
+def next_place(connection: Connection) -> int:
+    """The place behind everyone in the queue."""
+    last = connection.execute(select(func.max(runs.c.place)).where(runs.c.state == RunState.QUEUED.value))
+    return (last.scalar_one() or 0) + 1
+
+
+def next_queued(connection: Connection) -> Run | None:
+    """The run that has waited longest."""
+    row = connection.execute(
+        select(*COLUMNS).where(runs.c.state == RunState.QUEUED.value).order_by(runs.c.place).limit(1)
+    ).one_or_none()
+    return None if row is None else to_runs(connection, [row])[0]
+
+
+def start_attempt(connection: Connection, run_id: UUID) -> Attempt:
+    """Queued to running, with a new attempt; what was recorded after the checkpoint is dropped."""
+    run = load(connection, run_id)
+    if run.state is not RunState.QUEUED:
+        raise Conflict(f"run {run_id} is {run.state.value}, not queued", "resume it to queue it again")
+    number, token = run.attempt + 1, secrets.token_urlsafe(32)
+    resume_step, summary = rewind(connection, run) if run.attempt else (None, {})
+    started = now()
+    connection.execute(
+        insert(attempts),
+        {
+            "run": run.number,
+            "number": number,
+            "token_hash": hash_token(token),
+            "state": RunState.RUNNING.value,
+            "started_at": started,
+            "next_sequence": 0,
+        },
+    )
+    values: dict[str, Any] = {
+        "state": RunState.RUNNING.value,
+        "reason": None,
+        "attempt": number,
+        "ended_at": None,
+    }
+    values |= {"place": None, "step": resume_step or 0, **summary}
+    if run.started_at is None:
+        values["started_at"] = started
+    connection.execute(update(runs).where(runs.c.number == run.number).values(values))
+    return Attempt(
+        run_id=run_id, number=number, token=token, config=run.config, resume=resume_step is not None
+    )
+
+
+def request_stop(connection: Connection, run_id: UUID) -> Run:
+    """Stop a queued run at once; tell a running one in its next reply; leave one that is over."""
+    run = load(connection, run_id)
+    if run.state is RunState.QUEUED:
+        values = {"state": RunState.STOPPED.value, "reason": "stopped before it started", "ended_at": now()}
+        connection.execute(update(runs).where(runs.c.number == run.number).values(**values, place=None))
+    elif run.state is RunState.RUNNING:
+        connection.execute(
+            update(attempts)
+            .where(attempts.c.run == run.number, attempts.c.number == run.attempt)
+            .where(attempts.c.stop_requested_at.is_(None))
+            .values(stop_requested_at=now())
+        )
+    return load(connection, run_id)
+
+
+def requeue(connection: Connection, run_id: UUID) -> Run:
+    """Resume: to the end of the queue."""
+    run = load(connection, run_id)
+    if not run.state.can_resume:
+        remedy = {
+            RunState.QUEUED: "it starts by itself when its turn comes",
+            RunState.RUNNING: "it is under way; stop it first if you want to",
+            RunState.FINISHED: "it has made all its steps; launch it again with more",
+        }[run.state]
+        raise Conflict(f"a {run.state.value} run cannot be resumed", remedy)
+    connection.execute(
+        update(runs)
+        .where(runs.c.number == run.number)
+        .values(state=RunState.QUEUED.value, reason=None, ended_at=None, place=next_place(connection))
+    )
+    return load(connection, run_id)
+
+
+def end_attempt(
+    connection: Connection, run_id: UUID, number: int, state: RunState, reason: str | None
+) -> bool:
+    """End an attempt from outside; False, and no change, unless it is the current one and running."""
+    if not state.is_over:
+        raise ValueError(
+            f"an attempt cannot end as {state.value}; use finished, stopped, failed or interrupted"
+        )
+    run = number_of(connection, run_id)
+    current = select(runs.c.number).where(
+        runs.c.number == run, runs.c.attempt == number, runs.c.state == RunState.RUNNING.value
+    )
+    if connection.execute(current).one_or_none() is None:
+        return False
+    finish(connection, run, number, state, reason)
+    return True
+
+
+def finish(connection: Connection, run: int, number: int, state: RunState, reason: str | None) -> None:
+    """Set the run and its attempt to their end; the caller has checked that the attempt is current."""
+    values = {"state": state.value, "reason": None if reason is None else scrub(reason), "ended_at": now()}
+    connection.execute(update(runs).where(runs.c.number == run).values(values))
+    connection.execute(
+        update(attempts).where(attempts.c.run == run, attempts.c.number == number).values(values)
+    )
+
+
+def record_process(connection: Connection, run_id: UUID, number: int, pid: int) -> None:
+    """Remember which process works on an attempt, from the moment it was started."""
+    run = number_of(connection, run_id)
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.run == run, attempts.c.number == number)
+        .values(pid=pid, pid_seen_at=now())
+    )
+
+
+def running(connection: Connection) -> list[RunningAttempt]:
+    """The attempts that are running as far as the store knows, oldest first."""
+    found = (
+        select(runs.c.id, *attempts.c)
+        .join_from(attempts, runs, runs.c.number == attempts.c.run)
+        .where(attempts.c.state == RunState.RUNNING.value)
+        .order_by(attempts.c.started_at)
+    )
+    return [
+        RunningAttempt(
+            run_id=row.id,
+            number=row.number,
+            started_at=to_datetime(row.started_at),
+            pid=row.pid,
+            pid_seen_at=to_datetime_or_none(row.pid_seen_at),
+            last_report_at=to_datetime_or_none(row.last_report_at),
+            stop_requested_at=to_datetime_or_none(row.stop_requested_at),
+        )
+        for row in connection.execute(found)
+    ]
+
+
+def hash_token(token: str) -> str:
+    """What is stored of an attempt's token: its SHA-256."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,245 @@
+"""The one door to the database: every read and every write of the project goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from trainer.schema import (
+    CorpusInfo,
+    LogLine,
+    Report,
+    ReportReply,
+    Run,
+    RunConfig,
+    RunPage,
+    RunState,
+    Sample,
+    Series,
+    VectorSeries,
+)
+from trainer.store import checkpoints, lifecycle, listing, logs, mapping, metrics, recordings, reports, texts
+from trainer.store import runs as runs_
+from trainer.store.database import Database
+from trainer.store.migrate import upgrade
+from trainer.store.records import Attempt, Checkpoint, RunningAttempt
+
+
+class Store:
+    """Runs and everything they record, in SQLite or PostgreSQL.
+
+    Every method is one transaction, blocks, and may be called from any thread. Open one Store per database
+    and process: it assumes that nobody else writes.
+
+    Args:
+        url: ``sqlite:////absolute/path/unfold.db`` or ``postgresql://user:password@host/database``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+        self._names = metrics.Names()
+
+    def migrate(self) -> None:
+        """Bring the tables to this version. Call it once before anything else."""
+        with self._database.writing() as connection:
+            upgrade(connection)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def answers(self) -> bool:
+        """Whether the database answers; raises what its driver raises otherwise."""
+        return self._database.answers()
+
+    # --- Runs ----------------------------------------------------------------------------------------
+
+    def create_run(
+        self, config: RunConfig, name: str, tags: list[str], idempotency_key: str | None = None
+    ) -> tuple[Run, bool]:
+        """A new queued run and True; for a key that was seen, the run that it made and False.
+
+        Raises:
+            IdempotencyConflict: the key made a run from another configuration, name or tags.
+        """
+        with self._database.writing() as connection:
+            return runs_.create(connection, config, name, tags, idempotency_key)
+
+    def run(self, run_id: UUID) -> Run:
+        """Raises RunNotFound."""
+        with self._database.reading() as connection:
+            return mapping.load(connection, run_id)
+
+    def runs(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        states: Sequence[RunState] = (),
+        model: str | None = None,
+        task: str | None = None,
+        tag: str | None = None,
+        search: str | None = None,
+        order: listing.Order = "created",
+        direction: listing.Direction = "descending",
+    ) -> RunPage:
+        """A page of the runs that match every filter; ``search`` looks into names and tags.
+
+        Raises BadCursor.
+        """
+        with self._database.reading() as connection:
+            return listing.page(
+                connection,
+                cursor=cursor,
+                limit=limit,
+                states=states,
+                model=model,
+                task=task,
+                tag=tag,
+                search=search,
+                order=order,
+                direction=direction,
+            )
+
+    def patch_run(self, run_id: UUID, name: str | None = None, tags: list[str] | None = None) -> Run:
+        """Rename or tag; None leaves. Raises RunNotFound."""
+        with self._database.writing() as connection:
+            return runs_.patch(connection, run_id, name, tags)
+
+    def delete_run(self, run_id: UUID) -> None:
+        """Delete the run and every row of it. Raises RunNotFound, and Conflict while it is running."""
+        with self._database.writing() as connection:
+            runs_.remove(connection, run_id)
+
+    # --- Life ----------------------------------------------------------------------------------------
+
+    def next_queued(self) -> Run | None:
+        """The run that has waited longest; a resumed one waits from the moment of its resume."""
+        with self._database.reading() as connection:
+            return lifecycle.next_queued(connection)
+
+    def start_attempt(self, run_id: UUID) -> Attempt:
+        """Queued to running. What was recorded after the newest intact checkpoint is dropped with it.
+
+        Raises RunNotFound, and Conflict when the run is not queued.
+        """
+        with self._database.writing() as connection:
+            return lifecycle.start_attempt(connection, run_id)
+
+    def record_process(self, run_id: UUID, number: int, pid: int) -> None:
+        """Remember the process of an attempt from its start, before its first report."""
+        with self._database.writing() as connection:
+            lifecycle.record_process(connection, run_id, number, pid)
+
+    def request_stop(self, run_id: UUID) -> Run:
+        """Stop a queued run at once; remember it for a running one; leave one that is over."""
+        with self._database.writing() as connection:
+            return lifecycle.request_stop(connection, run_id)
+
+    def requeue(self, run_id: UUID) -> Run:
+        """Stopped, failed or interrupted to queued. Raises RunNotFound, Conflict."""
+        with self._database.writing() as connection:
+            return lifecycle.requeue(connection, run_id)
+
+    def end_attempt(self, run_id: UUID, number: int, state: RunState, reason: str | None = None) -> bool:
+        """End the attempt if it is current and running; otherwise change nothing and return False."""
+        with self._database.writing() as connection:
+            return lifecycle.end_attempt(connection, run_id, number, state, reason)
+
+    def running(self) -> list[RunningAttempt]:
+        """The attempts that are running as far as the store knows, oldest first."""
+        with self._database.reading() as connection:
+            return lifecycle.running(connection)
+
+    # --- Worker --------------------------------------------------------------------------------------
+
+    def accept(
+        self, run_id: UUID, number: int, token: str, report: Report, checkpoint: bytes | None = None
+    ) -> ReportReply:
+        """Store all of a report, or none of it. The same ``sequence`` again changes nothing.
+
+        Raises:
+            RunNotFound: the run was deleted.
+            BadToken: not this attempt's token.
+            StaleAttempt: another attempt is current, or this one has ended.
+            BadReport: it contradicts itself, or the checkpoint's hash is wrong.
+        """
+        reports.check(report, checkpoint)
+        with self._database.writing() as connection:
+            reply, names = reports.accept(connection, self._names, run_id, number, token, report, checkpoint)
+        self._names.remember(names)
+        return reply
+
+    def authorize(self, run_id: UUID, number: int, token: str) -> None:
+        """Check the token of a current attempt. Raises RunNotFound, BadToken, StaleAttempt."""
+        with self._database.reading() as connection:
+            reports.authorize(connection, run_id, number, token)
+
+    def attempt_checkpoint(self, run_id: UUID, number: int, token: str) -> Checkpoint | None:
+        """The newest checkpoint, for the worker that shows its attempt's token. Raises as ``accept`` does."""
+        with self._database.reading() as connection:
+            attempt = reports.authorize(connection, run_id, number, token)
+            return checkpoints.read(connection, attempt.run, "latest")
+
+    def is_current_token(self, token: str) -> bool:
+        """Whether this is the token of some attempt that has not ended."""
+        with self._database.reading() as connection:
+            return reports.is_current_token(connection, token)
+
+    # --- Reading -------------------------------------------------------------------------------------
+
+    def checkpoint(self, run_id: UUID, which: checkpoints.Which = "latest") -> Checkpoint | None:
+        """The newest, the best, or that of one step. Raises RunNotFound, CorruptCheckpoint."""
+        with self._database.reading() as connection:
+            return checkpoints.read(connection, mapping.number_of(connection, run_id), which)
+
+    def metrics(
+        self,
+        run_ids: Sequence[UUID],
+        keys: Sequence[str] | None = None,
+        max_points: int | None = None,
+        after_step: int | None = None,
+    ) -> dict[UUID, dict[str, Series]]:
+        """Curves by run and key, ``max_points`` at most in each. Raises RunNotFound."""
+        with self._database.reading() as connection:
+            return metrics.read(connection, run_ids, keys, max_points, after_step)
+
+    def vectors(
+        self,
+        run_id: UUID,
+        names: Sequence[str] | None = None,
+        max_steps: int | None = None,
+        after_step: int | None = None,
+    ) -> dict[str, VectorSeries]:
+        """Per-timestep vectors by name; ``max_steps`` takes evenly spread recordings. Raises RunNotFound."""
+        with self._database.reading() as connection:
+            number = mapping.number_of(connection, run_id)
+            return recordings.read_vectors(connection, number, names, max_steps, after_step)
+
+    def samples(self, run_id: UUID, after_step: int | None = None, limit: int | None = None) -> list[Sample]:
+        """Samples by step and index; ``limit`` takes the newest. Raises RunNotFound."""
+        with self._database.reading() as connection:
+            number = mapping.number_of(connection, run_id)
+            return recordings.read_samples(connection, number, after_step, limit)
+
+    def log(self, run_id: UUID, after: int | None = None, limit: int = 1000) -> list[LogLine]:
+        """At most ``limit`` lines: those after the first ``after``, or the newest. Raises RunNotFound."""
+        with self._database.reading() as connection:
+            return logs.read(connection, mapping.number_of(connection, run_id), after, limit)
+
+    # --- Uploaded texts ------------------------------------------------------------------------------
+
+    def add_corpus(self, name: str, text: str) -> CorpusInfo:
+        """Store a text that passed ``UploadCheck``; the same text again is the same corpus."""
+        info, data = texts.prepare(name, text)
+        with self._database.writing() as connection:
+            return texts.add(connection, info, data)
+
+    def corpora(self) -> list[CorpusInfo]:
+        """Every uploaded text, oldest first; the built-in ones are in ``trainer.corpora``."""
+        with self._database.reading() as connection:
+            return texts.listed(connection)
+
+    def corpus_text(self, corpus_id: str) -> str:
+        """The text of an upload. Raises CorpusNotFound, which is a LookupError."""
+        with self._database.reading() as connection:
+            return texts.text(connection, corpus_id)

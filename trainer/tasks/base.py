@@ -1,0 +1,158 @@
+"""The contract that every task meets.
+
+Axes: B (batch), T (time), D (input features), O (outputs).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from trainer.schema import Chance, SequenceSample
+
+
+class TaskConfig(BaseModel):
+    """Settings of one task: frozen, keyword-only, unknown keys refused; docstrings become the form's help."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Batch(NamedTuple):
+    """Sequences of one length, with the outputs that count.
+
+    Outputs before ``first`` are never scored and carry no target; of the T - ``first`` later ones all are
+    scored, or those where ``mask`` is true.
+    """
+
+    inputs: Tensor
+    """(B, T, D)"""
+    targets: Tensor
+    """(B, T - first, O) float for squared error, (B, T - first) int64 for cross-entropy."""
+    first: int
+    """The first scored timestep."""
+    mask: Tensor | None = None
+    """(B, T - first) bool, or None where every one of them is scored."""
+    informative: Tensor | None = None
+    """(B, n) int64: the timesteps whose inputs decide the target, for plots; None where all do."""
+
+    @property
+    def length(self) -> int:
+        return self.inputs.shape[1]
+
+    def scored(self, begin: int, end: int) -> tuple[slice, slice] | None:
+        """For the window [begin, end): where its scored steps lie in its own outputs, and in ``targets``.
+
+        None when no output of the window is scored.
+        """
+        low = max(begin, self.first)
+        if low >= end:
+            return None
+        return slice(low - begin, end - begin), slice(low - self.first, end - self.first)
+
+    def scored_count(self) -> int:
+        """How many (sequence, timestep) outputs are scored."""
+        return self.targets.shape[0] * self.targets.shape[1] if self.mask is None else int(self.mask.sum())
+
+    def to(self, device: torch.device) -> Batch:
+        moved = (t.to(device, non_blocking=True) if isinstance(t, Tensor) else t for t in self)
+        return Batch(*moved)  # type: ignore[arg-type]
+
+
+class Score(NamedTuple):
+    """How many units (sequences, or symbols for a stream) were judged, and how many were wrong."""
+
+    wrong: int
+    total: int
+
+
+class Task(ABC):
+    """A source of sequences, with the rules by which they are judged.
+
+    Draws from the generator it is given and from nothing else. A task whose ``streaming`` is true is one
+    long stream in B parallel lanes: successive training batches continue each other, the network's state is
+    carried over, and ``position`` says where the next batch begins.
+    """
+
+    input_size: int
+    output_size: int
+    loss_kind: ClassVar[Literal["mse", "cross_entropy"]]
+    streaming: ClassVar[bool] = False
+    loss_unit: ClassVar[str]
+    """What the loss is measured in, for axis titles: ``"nats"``, ``"squared error"``."""
+    error_unit: ClassVar[str]
+    """What the error rate counts, for axis titles: ``"wrong sequences"``."""
+
+    @property
+    @abstractmethod
+    def chance(self) -> Chance:
+        """Loss and error rate of the best blind guess: one that never looks at the informative inputs."""
+
+    @abstractmethod
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        """The next training batch."""
+
+    @abstractmethod
+    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
+        """Fresh sequences to validate on; for a stream, text that training never reads."""
+
+    def elementwise_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each scored output: (B, n, O) and targets give (B, n); squared error is averaged over O."""
+        if self.loss_kind == "mse":
+            return ((outputs - targets) ** 2).mean(dim=-1)
+        return F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+
+    @abstractmethod
+    def score(self, outputs: Tensor, batch: Batch) -> Score:
+        """Judge (B, T - first, O) outputs, those from ``batch.first`` on."""
+
+    @abstractmethod
+    def is_solved(self, wrong: int, total: int) -> bool:
+        """The success rule of the task's source, given wrong units among fresh ones."""
+
+    @abstractmethod
+    def render(self, batch: Batch, outputs: Tensor, index: int) -> SequenceSample:
+        """Sequence ``index`` of a batch with the network's (B, T - first, O) outputs, for a reader."""
+
+    # Only streams have a position; others are wholly described by their generator.
+    def position(self) -> dict[str, int]:
+        """Where the next training batch begins, to be stored in a checkpoint."""
+        return {}
+
+    def seek(self, position: dict[str, int]) -> None:
+        """Go where ``position`` said."""
+        del position
+
+
+Corpora = Callable[[str], str]
+"""Gives the text of a corpus by its id; raises LookupError for an unknown one."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A registry entry: the task, its settings, and what a reader of the catalogue is told."""
+
+    title: str
+    summary: str
+    """One line for the launch form."""
+    description: str
+    """A short paragraph: what goes in, what is asked, why it is hard, what chance looks like."""
+    source: str
+    """Author, year, title; and which version is followed where they disagree."""
+    config: type[TaskConfig]
+    task: type[Task]
+    defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Training settings that learn something on this task within a minute on two cores, for the form."""
+    needs_corpus: bool = False
+    """Whether ``task`` is built with the text as well: ``task(config, text)`` instead of ``task(config)``."""
+
+    def build(self, config: TaskConfig, corpora: Corpora) -> Task:
+        if self.needs_corpus:
+            return self.task(config, corpora(config.corpus))  # type: ignore[call-arg, attr-defined]
+        return self.task(config)  # type: ignore[call-arg]

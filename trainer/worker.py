@@ -1,0 +1,242 @@
+"""One attempt at one run, from claim to last word, in a process of its own.
+
+A worker never opens the database: it is told what to do by an ``Assignment`` and says everything else to the
+service.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import signal
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import IterableDataset
+from typing_extensions import override
+
+from models.base import Network
+from trainer.callbacks import (
+    EndInTime,
+    RecordGradients,
+    ReportUpdates,
+    Results,
+    TakeSamples,
+    Validate,
+    WriteCheckpoints,
+    test,
+)
+from trainer.checkpoint import CheckpointError, seed_everything, set_random_state, unpack
+from trainer.config import Resolved, resolve
+from trainer.module import RecurrentTraining
+from trainer.reporter import Reporter
+from trainer.schema import Assignment, End, RunState
+from trainer.seeds import derived_seed, generator
+from trainer.tasks.base import Task
+
+LAST_WORD_SECONDS = 8.0
+"""How long a worker that was told to stop waits for the service: a stop must end within 10 s."""
+
+
+class _Blocks(IterableDataset[int]):
+    """Endless: how many blocks a run needs is known only as it goes."""
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.repeat(0)
+
+
+class _ToReporter(logging.Handler):
+    """Warnings of the libraries, into the run's log."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__(logging.WARNING)
+        self.reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.reporter.log("error" if record.levelno >= logging.ERROR else "warning", record.getMessage())
+
+
+def run_attempt(assignment: Assignment, reporter: Reporter | None = None) -> None:
+    """Do one attempt. Returns when its last word is stored, or when nobody wants it any more.
+
+    Args:
+        assignment: what to do, and for whom.
+        reporter: the line to the service, where it is not the usual one.
+    """
+    torch.set_num_threads(1)
+    # cuBLAS repeats itself only with a fixed workspace; without it a resumed run would drift on a GPU.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic = True
+    for quiet in ("pytorch_lightning", "lightning", "lightning_fabric"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+    reporter = reporter or Reporter(assignment)
+    logging.getLogger().addHandler(_ToReporter(reporter))
+    reporter.start()
+    try:
+        end: End | None = _Attempt(assignment, reporter).run()
+    except Exception as error:
+        reporter.log("error", traceback.format_exc())
+        end = End(state=RunState.FAILED, reason=f"{type(error).__name__}: {error}"[:2000])
+    reporter.close(end, timeout=None if end and end.state is RunState.FINISHED else LAST_WORD_SECONDS)
+
+
+class _Attempt:
+    def __init__(self, assignment: Assignment, reporter: Reporter) -> None:
+        self.assignment, self.config, self.reporter = assignment, assignment.config, reporter
+        self.results = Results()
+        self.terminated = False
+        self.module: RecurrentTraining | None = None
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the service's to answer
+        reporter.on_abandoned = self._end_block
+
+    def _terminate(self, *_: Any) -> None:
+        self.terminated = True
+        self._end_block()
+
+    def _end_block(self) -> None:
+        if self.module is not None:
+            self.module.interrupted = True
+
+    def run(self) -> End | None:
+        resolved = resolve(self.config, self._corpus)
+        seed_everything(self.config.seed)
+        task, network = resolved.task, resolved.network()
+        module = self._module(network, task)
+        self._load_checkpoint(module)
+        self.module, module.interrupted = module, self.terminated
+        probe = task.draw_validation(self.config.analysis.probe_size, generator(self.config.seed, "probe"))
+        samples_every = self.config.analysis.samples_every or self.config.training.steps + 1
+        samples = TakeSamples(self.reporter, self.config, samples_every, probe)
+        checkpoints = WriteCheckpoints(self.reporter, self.results)
+        callbacks: list[pl.Callback] = [
+            _AtStart(self._terminate, self._random_state, self.reporter),
+            ReportUpdates(self.reporter),
+            Validate(self.reporter, self.config, self.results),
+            samples,
+            checkpoints,
+            EndInTime(self.reporter),
+        ]
+        if self.config.analysis.every is not None:
+            callbacks.insert(3, RecordGradients(self.reporter, self.config.analysis.every, probe))
+        self._describe(resolved, module)
+        # Also where no update is left to do: the checkpoint's weights are put in place by fit.
+        self._trainer(callbacks).fit(module, torch.utils.data.DataLoader(_Blocks(), batch_size=None))
+        return self._conclude(module, samples, checkpoints)
+
+    # --- Before training ---------------------------------------------------------------------------
+
+    def _corpus(self, corpus_id: str) -> str:
+        response = self.reporter.fetch(f"/corpora/{corpus_id}/text")
+        return response.content.decode("utf-8")
+
+    def _module(self, network: Network[Any], task: Task) -> RecurrentTraining:
+        analysis, training = self.config.analysis, self.config.training
+        pauses = [p for p in (analysis.every, analysis.samples_every, training.validate_every) if p]
+        source = torch.Generator().manual_seed(derived_seed(self.config.seed, "training"))
+        return RecurrentTraining(network, task, training, source, pauses)
+
+    def _load_checkpoint(self, module: RecurrentTraining) -> None:
+        if not self.assignment.resume:
+            return
+        path = f"/runs/{self.assignment.run_id}/attempts/{self.assignment.attempt}/checkpoint"
+        response = self.reporter.fetch(path)
+        if response.status_code == 204:
+            self.reporter.log("info", "No checkpoint was stored: the run starts again from its first update.")
+            return
+        try:
+            stored = unpack(response.content)
+        except CheckpointError as error:
+            raise RuntimeError(f"{error}; launch the run again") from error
+        module.resume_from(stored["module"])
+        self.results.load_state_dict(stored["results"])
+        # The global generators go back last: building the network and the trainer may have drawn from them.
+        self._random = stored["random"]
+        self.reporter.log("info", f"Resumed from the checkpoint at update {module.step}.")
+
+    def _trainer(self, callbacks: list[pl.Callback]) -> pl.Trainer:
+        return pl.Trainer(
+            accelerator=self.config.training.accelerator,
+            devices=1,
+            max_epochs=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+            default_root_dir=Path.cwd(),
+        )
+
+    def _describe(self, resolved: Resolved, module: RecurrentTraining) -> None:
+        parameters = sum(p.numel() for p in module.network.parameters())
+        self.reporter.summary(parameters=parameters, chance=resolved.task.chance)
+        self.reporter.log(
+            "info",
+            f"Attempt {self.assignment.attempt}: {resolved.model_spec.title} with {parameters:,} parameters "
+            f"on {resolved.task_spec.title.lower()}, process {os.getpid()}.",
+        )
+
+    _random: dict[str, Any] | None = None
+
+    def _random_state(self) -> None:
+        if self._random is not None:
+            set_random_state(self._random)
+
+    # --- After training ----------------------------------------------------------------------------
+
+    def _conclude(
+        self, module: RecurrentTraining, samples: TakeSamples, checkpoints: WriteCheckpoints
+    ) -> End | None:
+        if self.reporter.abandoned:
+            return None
+        if module.failure:
+            self.reporter.log("error", f"Ended: {module.failure}.")
+            return End(state=RunState.FAILED, reason=module.failure)
+        stopping = self.terminated or self.reporter.stop_requested.is_set()
+        if not stopping:
+            test(module, self.config, self.reporter, self.results)
+            samples.take(module)
+            checkpoints.write(module)
+            self.reporter.log("info", f"Finished after {module.step} updates.")
+            return End(state=RunState.FINISHED)
+        checkpoints.write(module)
+        # The answer to this post says whether it was the user who wanted the stop.
+        self.reporter.flush(timeout=LAST_WORD_SECONDS / 2)
+        if self.reporter.stop_requested.is_set():
+            self.reporter.log("info", f"Stopped at update {module.step}.")
+            return End(state=RunState.STOPPED, reason=f"stopped at update {module.step}")
+        self.reporter.log("warning", f"Told to end by the system at update {module.step}.")
+        return End(
+            state=RunState.INTERRUPTED,
+            reason=f"its process was told to end (SIGTERM) at update {module.step}; resume it to go on",
+        )
+
+
+class _AtStart(pl.Callback):
+    """The last things before the first update, when Lightning has made its own preparations."""
+
+    def __init__(self, terminate: Any, restore_random: Any, reporter: Reporter) -> None:
+        self.terminate, self.restore_random, self.reporter = terminate, restore_random, reporter
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning has put its own handler in front of ours; its exception would cut the last word short.
+        signal.signal(signal.SIGTERM, self.terminate)
+        self.reporter.summary(device=_device_name(pl_module.device))
+        self.restore_random()
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"GPU: {torch.cuda.get_device_name(device)}"
+    return {"cpu": "CPU", "mps": "Apple GPU (mps)"}.get(device.type, device.type)
