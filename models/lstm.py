@@ -14,8 +14,8 @@ from models.recurrent import LayerState, LayerWeights, RecurrentConfig, Recurren
 class LSTMConfig(RecurrentConfig):
     """Settings of an LSTM."""
 
-    forget_bias: float | None = Field(default=None, ge=-10, le=10)
-    """Where every forget gate's bias starts; 1 to 3 lets a fresh network remember. Empty: near 0."""
+    forget_bias: float | None = Field(default=3.0, ge=-10, le=10)
+    """Start of the forget gates' bias: at 3 a fresh network remembers some 20 timesteps. Empty: near 0."""
 
 
 class LSTMState(NamedTuple):
@@ -42,9 +42,11 @@ class LSTM(RecurrentNetwork[LSTMState]):
         h_t = o_t \odot \tanh(c_t) \\
         y_t = W_y h_t + b_y
 
-    Deviations from the papers, all those of ``torch.nn.LSTM``, whose parameters these are: no peepholes, one
-    cell per gate, the full gradient instead of the 1997 truncated one, and, unless ``forget_bias`` is given,
-    a forget gate whose bias starts near 0 (uniform in ±1/√H, as every weight here) rather than positive.
+    Deviations from the papers, those of ``torch.nn.LSTM``, whose parameters these are: no peepholes, one cell
+    per gate, and the full gradient instead of the 1997 truncated one. The forget gates' biases start at
+    ``forget_bias``: a gate of σ(b) forgets with a time constant near e^b timesteps (Gers et al. 2000 start
+    positive; Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", derive the size from the
+    lags to be learnt). PyTorch's own start, uniform in ±1/√H, is what ``None`` leaves.
     """
 
     state_type = LSTMState

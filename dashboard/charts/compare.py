@@ -76,7 +76,14 @@ def metric_figure(
     figure.update_yaxes(uirevision=f"{metric} {y_type}")
     for uid, curve in curves.items():
         add_curve(
-            figure, curve, uid=uid, x=x, smooth=smooth, scale=about.scale, markers=about.sparse, unit=""
+            figure,
+            curve,
+            uid=uid,
+            x=x,
+            smooth=smooth,
+            scale=about.scale,
+            markers=about.sparse,
+            y_type=y_type,
         )
     span = [v for curve in curves.values() for v in x_values(curve.series, x)]
     if not span:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from dashboard.charts.smoothing import ema
-from dashboard.charts.style import ALARM, STEP_TITLE, faint, plain, rounded
+from dashboard.charts.smoothing import ema, ema_of_logarithms
+from dashboard.charts.style import ALARM, STEP_TITLE, AxisType, faint, plain, rounded
 from trainer.schema import Series
 
 XAxis = Literal["step", "seconds", "sequences"]
@@ -52,6 +52,7 @@ def add_curve(
     markers: bool = False,
     width: float = 2.0,
     unit: str = "",
+    y_type: AxisType = "linear",
 ) -> None:
     """Draw a curve; where it is smoothed, the raw values stay visible, faint, behind it.
 
@@ -60,6 +61,8 @@ def add_curve(
             and hyphens only: Plotly makes a CSS selector of it.
         smooth: weight of the moving average, 0 for none.
         scale: values are multiplied by this (100 for a share shown in percent).
+        y_type: on a log axis the average is taken of the logarithms: that of the values would trail far
+            behind a curve which falls by powers of ten.
     """
     across = rounded(x_values(curve.series, x), 7)
     raw: list[float | None] = [None if v is None else v * scale for v in curve.series.value]
@@ -76,7 +79,7 @@ def add_curve(
         )
     figure.add_scatter(
         x=across,
-        y=rounded(ema(raw, smooth)),
+        y=rounded(ema_of_logarithms(raw, smooth) if y_type == "log" else ema(raw, smooth)),
         mode="lines+markers" if markers or len(across) == 1 else "lines",
         name=plain(curve.name),
         line={"color": curve.color, "width": width, "dash": curve.dash},

@@ -34,7 +34,8 @@ def loss_figure(
     span: list[float] = []
     if training := metrics.get("loss"):
         span += x_values(training, "step")
-        add_curve(figure, Curve(name="training", color=color, series=training), uid="training", smooth=smooth)
+        curve = Curve(name="training", color=color, series=training)
+        add_curve(figure, curve, uid="training", smooth=smooth, y_type=y_type)
     if validation := metrics.get("validation/loss"):
         span += x_values(validation, "step")
         fresh = Curve(name="validation (fresh sequences)", color=companion(color), series=validation)

@@ -25,3 +25,9 @@ def ema(values: Sequence[float | None], weight: float) -> list[float | None]:
         mass = weight * mass + (1 - weight)
         smoothed.append(total / mass)
     return smoothed
+
+
+def ema_of_logarithms(values: Sequence[float | None], weight: float) -> list[float | None]:
+    """The same as a geometric mean, for a log axis; what has no place there (zero and below) is a gap."""
+    logarithms = [math.log(v) if v is not None and v > 0 else None for v in values]
+    return [None if v is None else math.exp(v) for v in ema(logarithms, weight)]

@@ -117,14 +117,14 @@ def rounded(values: Sequence[float | None], digits: int = 5) -> list[float | Non
     return [None if v is None or not math.isfinite(v) else float(f"{v:.{digits}g}") for v in values]
 
 
-def note(figure: go.Figure, text: str) -> None:
-    """A few words above the plot's right end."""
+def note(figure: go.Figure, text: str, *, inside: bool = False) -> None:
+    """A few words above the plot's right end; ``inside``: in its lower right corner, under a long legend."""
     figure.add_annotation(
         text=plain(text),
         xref="paper",
         yref="paper",
-        x=1,
-        y=1.02,
+        x=0.99 if inside else 1,
+        y=0.02 if inside else 1.02,
         xanchor="right",
         yanchor="bottom",
         showarrow=False,

@@ -110,7 +110,7 @@ def curve_at(
             uid="informative",
         )
     if missing := gap_words(row):
-        note(figure, missing)
+        note(figure, missing, inside=True)
     return figure
 
 

@@ -37,7 +37,7 @@ def page() -> None:
     known = {run.id: run for run in service.runs(limit=RECENT).runs}
     missing = _add_older(service, known, asked)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Compare runs", anchor=False, width="content")
+        st.title("Compare runs", anchor=False, width="content")
         copy_button("Copy link to this view", key="copy-link")
     if not known:
         st.markdown("There are no runs yet. Launch some, then lay them side by side here.")

@@ -74,7 +74,7 @@ def _header(service: Client, run_id: UUID, shown_as: RunState) -> None:
         st.rerun()  # the page draws itself anew, polling or at rest
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="content"):
-            st.subheader(plain(run.name), anchor=False)
+            st.title(plain(run.name), anchor=False)
             model = title_of(service, "models", run.config.model.get("name", ""))
             task = title_of(service, "tasks", run.config.task.get("name", ""))
             weights = f" · {count(run.summary.parameters)} weights" if run.summary.parameters else ""

@@ -128,9 +128,8 @@ def through_time(service: Client, run: Run) -> None:
     with right:
         _heading(
             f"At step {at:,}",
-            "Read from right to left: the loss reaches back in time. A straight slope down is exponential "
-            "vanishing, a slope up is exploding, a flat line is a memory that lets the gradient through."
-            + (" Dotted: what decides the target in the sequences under Samples." if marks else ""),
+            "Read it from right to left. Falling straight is vanishing, rising is exploding, flat is memory."
+            + (" Dotted: what decides the target of the sequences under Samples." if marks else ""),
         )
         live_plot(
             curve_at(vectors, name=name, step=step, color=run_color(run.number), informative=marks),

@@ -40,9 +40,10 @@ def draw_welcome(service: Client) -> None:
     with st.container(border=True, gap="small", key="welcome-demo"):
         st.subheader("Start with an experiment", anchor=False)
         st.markdown(
-            "Three networks get the same task: read 50 random numbers, two of them marked, and give the mean "
-            "of those two. An Elman network, an LSTM and a GRU train side by side, for about a minute. "
-            "You see which one learns it, and how far back its gradient reaches."
+            "Three networks get the same task: read 50 letters, two of which are an X or a Y, and say at "
+            "the end which came first and which second. An Elman network, an LSTM and a GRU train side by "
+            "side, for less than a minute. You see which of them learn it, and how far back each one's "
+            "gradient reaches."
         )
         if st.button(
             "Launch Elman, LSTM and GRU on the same task and open Compare",

@@ -32,7 +32,7 @@ def state_gradient_norms(
         loss: gives a scalar from the (B, T, O) outputs.
 
     Returns:
-        (T,) norms by field and layer, ``"h/0"``, ``"c/0"``, …, index 0 for the state after the first
+        (T,) float64 norms by field and layer, ``"h/0"``, ``"c/0"``, …, index 0 for the state after the first
         timestep; in units of the loss per unit of state. Zero where the loss does not depend on the state.
         Empty for a network without memory.
     """
@@ -51,7 +51,9 @@ def state_gradient_norms(
         wanted = [tensor for tensors in history.values() for tensor in tensors]
         gradients = torch.autograd.grad(loss(outputs), wanted, allow_unused=True, materialize_grads=True)
     length = len(states)
-    return {
-        name: torch.stack(gradients[index * length : (index + 1) * length]).flatten(1).norm(dim=1)
-        for index, name in enumerate(history)
-    }
+    norms = {}
+    for index, name in enumerate(history):
+        over_time = torch.stack(gradients[index * length : (index + 1) * length]).flatten(1)  # (T, B·H)
+        # In float32 the squares of a gradient below 1e-22 would all be zero, long before it has vanished.
+        norms[name] = torch.linalg.vector_norm(over_time, dim=1, dtype=torch.float64)
+    return norms

@@ -192,7 +192,7 @@ def test_states_are_named_as_the_literature_names_them() -> None:
 def test_forget_bias_is_what_the_forget_gates_start_with_and_nothing_else_changes(layers: int) -> None:
     """For x = 0 and h = 0 the gate's pre-activation is the sum of its two biases."""
     spec = MODELS["lstm"]
-    plain = spec.build(spec.config(hidden_size=4, layers=layers), 3, 2, seed=1)
+    plain = spec.build(spec.config(hidden_size=4, layers=layers, forget_bias=None), 3, 2, seed=1)
     biased = spec.build(spec.config(hidden_size=4, layers=layers, forget_bias=2.5), 3, 2, seed=1)
     for (name, one), (_, other) in zip(plain.named_parameters(), biased.named_parameters(), strict=True):
         forget = torch.zeros(one.shape[0], dtype=torch.bool)

@@ -82,7 +82,7 @@ def test_defaults_suit_the_chosen_task_and_give_way_to_what_was_said() -> None:
         )
 
     catalog = Catalog(
-        models=[entry("elman"), entry("lstm")],
+        models=[entry("lstm"), entry("elman")],
         tasks=[entry("adding", steps=5), entry("order", steps=7, learning_rate=0.1)],
         training_schema={},
         analysis_schema={},

@@ -115,5 +115,5 @@ SPEC = TaskSpec(
     ),
     config=AddingConfig,
     task=Adding,
-    defaults={"steps": 3000, "learning_rate": 0.005},
+    defaults={"steps": 3000, "learning_rate": 0.004},
 )

@@ -128,8 +128,8 @@ def test_equals_autograd_in_single_precision_at_the_default_size(name: str) -> N
     norms = state_gradient_norms(network, x, None, loss_at_all)
     zeros = {key: torch.zeros(16, 64) for key in norms}
     for key, values in expected_norms(name, network, x, zeros, loss_at_all).items():
-        torch.testing.assert_close(norms[key], values, rtol=0, atol=1e-6)
-        torch.testing.assert_close(norms[key], values, rtol=1e-4, atol=0)
+        torch.testing.assert_close(norms[key].float(), values, rtol=0, atol=1e-6)
+        torch.testing.assert_close(norms[key].float(), values, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_state_that_only_stores_inputs_counts_and_one_that_nothing_reads_is_ze
     x = randn(2, 4, 3, seed=48).float()
     norms = state_gradient_norms(Delay(), x, None, lambda outputs: outputs.pow(2).sum())
     expected = torch.tensor([2 * float(x[:, t].norm()) for t in range(3)] + [0.0])
-    torch.testing.assert_close(norms["s/0"], expected)
+    torch.testing.assert_close(norms["s/0"].float(), expected)
 
 
 def test_a_network_without_memory_has_no_states_to_report() -> None:
@@ -260,3 +260,13 @@ def test_a_network_without_memory_has_no_states_to_report() -> None:
             return {"Wy": self.readout.weight}
 
     assert state_gradient_norms(FeedForward(), torch.zeros(2, 4, 3), None, loss_at_all) == {}
+
+
+def test_a_gradient_too_small_to_square_in_float32_is_still_measured() -> None:
+    """Scaled by 1e-30, float32 gradients are exact but their squares underflow."""
+    spec = MODELS["elman"]
+    network = spec.build(spec.config(hidden_size=4), 2, 1, seed=0)
+    x = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(1))
+    whole = state_gradient_norms(network, x, None, lambda outputs: outputs.square().sum())
+    tiny = state_gradient_norms(network, x, None, lambda outputs: outputs.square().sum() * 1e-30)
+    torch.testing.assert_close(tiny["h/0"] * 1e30, whole["h/0"], rtol=1e-5, atol=0)
