@@ -49,15 +49,16 @@ class Network(nn.Module, ABC, Generic[State]):
         """The all-zero state for ``batch_size`` sequences, on the device and in the dtype of the weights."""
 
     @abstractmethod
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None, first: int = 0) -> tuple[Tensor, State]:
         """Read a whole sequence, fast.
 
         Args:
             x: (B, T, D) inputs.
             state: the state before the first timestep; ``None`` is the initial one.
+            first: the first timestep whose output is wanted, 0 to T; those before it are not computed.
 
         Returns:
-            (B, T, O) outputs, and the state after the last timestep.
+            (B, T - first, O) outputs, and the state after the last timestep.
         """
 
     @abstractmethod

@@ -79,7 +79,7 @@ class RecurrentNetwork(Network[State], Generic[State]):
         shape = (batch_size, self.rnn.hidden_size)
         return self._state([tuple(self.readout.weight.new_zeros(shape) for _ in fields) for _ in layers])
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, state: State | None = None, first: int = 0) -> tuple[Tensor, State]:
         one_field = len(self.state_type._fields) == 1  # type: ignore[attr-defined]
         before: Any = None  # for the fused module: zeros
         if state is not None:
@@ -87,7 +87,7 @@ class RecurrentNetwork(Network[State], Generic[State]):
             before = stacked[0] if one_field else stacked
         hidden, after = self.rnn(x, before)  # (B, T, H), and (L, B, H) per field
         fields = (after,) if one_field else after
-        return self.readout(hidden), self.state_type(*(tensor.unbind(0) for tensor in fields))
+        return self.readout(hidden[:, first:]), self.state_type(*(tensor.unbind(0) for tensor in fields))
 
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         below, layers = x_t, []

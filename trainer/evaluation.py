@@ -58,8 +58,7 @@ def evaluate(network: Network[Any], task: Task, sequences: int, source: Generato
     loss, scored, wrong, total = torch.zeros((), dtype=torch.float64), 0, 0, 0
     for begin in range(0, sequences, _BATCH):
         batch = task.draw_validation(min(_BATCH, sequences - begin), source).to(device)
-        outputs, _ = network(batch.inputs)
-        outputs = outputs[:, batch.first :]
+        outputs, _ = network(batch.inputs, first=batch.first)
         losses = task.elementwise_loss(outputs, batch.targets)
         if batch.mask is not None:
             losses = losses[batch.mask]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -81,6 +82,7 @@ class RecurrentTraining(pl.LightningModule):
         self.automatic_optimization = False
         self.network, self.task, self.config = network, task, config
         self.generator, self.pauses = generator, tuple(pauses)
+        self.low_precision = config.precision == "bf16"
         self.step = 0
         """Optimiser updates made."""
         self.clipped_updates = 0
@@ -165,20 +167,22 @@ class RecurrentTraining(pl.LightningModule):
         """
         work = self.cursor.next()
         spans = work.batch.scored(work.window.begin, work.window.end)
+        length = work.window.end - work.window.start
+        first = length if spans is None else work.history + spans[0].start
         # The autocast region is opened for each window: it caches cast weights until it closes, and one
         # that stayed open over several updates would go on using the weights of the first.
         with (
             torch.set_grad_enabled(spans is not None),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"),
+            torch.autocast(self.device.type, torch.bfloat16) if self.low_precision else nullcontext(),
         ):
-            outputs, kept = forward_window(self.network, work.inputs, work.state, work.lead, work.history)
+            outputs, kept = forward_window(self.network, work.inputs, work.state, work.lead, first)
         self.cursor.advance(kept)
         if spans is None:
             return None, 0
-        of_outputs, of_targets = spans
+        of_targets = spans[1]
         if outputs.dtype is torch.bfloat16:
             outputs = outputs.float()
-        losses = self.task.elementwise_loss(outputs[:, of_outputs], work.batch.targets[:, of_targets])
+        losses = self.task.elementwise_loss(outputs, work.batch.targets[:, of_targets])
         count = losses.numel()
         if work.batch.mask is not None:
             mask = work.batch.mask[:, of_targets]

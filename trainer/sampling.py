@@ -56,7 +56,8 @@ def generate_text(
     device = next(network.parameters()).device
     count = len(temperatures)
     prompted = F.one_hot(symbols.encode(prompt), symbols.input_size).float().to(device)
-    logits, state = network(prompted.expand(count, -1, -1), network.initial_state(count))  # (B, T, O)
+    inputs = prompted.expand(count, -1, -1)
+    logits, state = network(inputs, network.initial_state(count), first=len(prompt) - 1)  # (B, 1, O)
     heat = torch.tensor(temperatures, device=device).unsqueeze(1)  # (B, 1)
     latest, written = logits[:, -1], []
     for _ in range(length):
@@ -84,7 +85,6 @@ def take_samples(
             )
             for index, (text, temperature) in enumerate(zip(texts, TEMPERATURES, strict=True))
         ]
-    outputs, _ = network(batch.inputs)
-    scored = outputs[:, batch.first :].float()
+    scored, _ = network(batch.inputs, first=batch.first)
     shown = range(min(SHOWN_SEQUENCES, len(batch.inputs)))
     return [Sample(step=step, index=index, content=task.render(batch, scored, index)) for index in shown]

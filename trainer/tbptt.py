@@ -66,7 +66,7 @@ def next_start(cut: list[Window], index: int, k1: int | None, k2: int | None, st
 
 
 def forward_window(
-    network: Network[State], inputs: Tensor, state: State, lead: int, history: int
+    network: Network[State], inputs: Tensor, state: State, lead: int, first: int
 ) -> tuple[Tensor, State]:
     """Run one window forward.
 
@@ -75,21 +75,19 @@ def forward_window(
         inputs: (B, end - start, D), the window's inputs.
         state: detached, before the window's first timestep.
         lead: after how many of those timesteps the next window starts; its state is kept.
-        history: how many of the first outputs are history, and dropped.
+        first: the first of those timesteps whose output is wanted.
 
     Returns:
-        (B, end - begin, O) outputs with their graph, and the detached state at the next window's start.
+        (B, end - start - first, O) outputs with their graph, and the detached state at the next window's
+        start.
     """
     if lead == 0:
-        outputs, _ = network(inputs, state)
-        kept = state
-    elif lead == inputs.shape[1]:
-        outputs, last = network(inputs, state)
-        kept = detach(last)
-    else:
-        # One graph through both halves: the state between them is handed on attached, and kept detached.
-        first, middle = network(inputs[:, :lead], state)
-        second, _ = network(inputs[:, lead:], middle)
-        outputs = torch.cat((first, second), dim=1)
-        kept = detach(middle)
-    return outputs[:, history:], kept
+        outputs, _ = network(inputs, state, first)
+        return outputs, state
+    if lead == inputs.shape[1]:
+        outputs, last = network(inputs, state, first)
+        return outputs, detach(last)
+    # One graph through both halves: the state between them is handed on attached, and kept detached.
+    before, middle = network(inputs[:, :lead], state, min(first, lead))
+    after, _ = network(inputs[:, lead:], middle, max(0, first - lead))
+    return (torch.cat((before, after), dim=1) if first < lead else after), detach(middle)

@@ -242,3 +242,18 @@ def test_catalogue_texts_are_there(name: str) -> None:
     for equation in spec.equations.splitlines():
         assert equation.count("=") >= 1, equation
         assert equation.count("{") == equation.count("}"), equation
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("first", [0, 1, 4, 5])
+def test_outputs_from_a_timestep_on_are_those_of_the_whole_and_the_state_is_the_same(
+    name: str, first: int
+) -> None:
+    spec = MODELS[name]
+    network = spec.build(spec.config(), 3, 2, seed=1).double()
+    x = torch.randn(2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    whole, after = network(x)
+    part, state = network(x, first=first)
+    torch.testing.assert_close(part, whole[:, first:], rtol=1e-12, atol=1e-14)
+    for one, other in zip(state, after, strict=True):
+        torch.testing.assert_close(one, other)
