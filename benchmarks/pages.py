@@ -27,8 +27,8 @@ def measure() -> list[Result]:
             compared = [",".join(str(i) for i in chosen.sample(ids, COMPARED)) for _ in range(REQUESTS)]
             table, curves = [], []
             for some in compared:  # the two take turns
-                table.append(milliseconds(service, "/runs", {}))
-                curves.append(milliseconds(service, "/metrics", {"ids": some, "keys": "loss"}))
+                table.append(milliseconds(service, "/runs", {"limit": "100"}))
+                curves.append(milliseconds(service, "/metrics", {"ids": some, "keys": "loss", "max_points": "400"}))
     return [
         result(f"GET /runs, {RUNS:,} stored", table),
         result(f"GET /metrics of {COMPARED} runs, {POINTS:,} points each", curves),

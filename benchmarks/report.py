@@ -45,7 +45,7 @@ class Result:
             self.name,
             self.ours,
             self.peer,
-            f"{self.value:.3g}{unit}",
+            f"{self.value:.3f}{unit}" if self.measure == "ratio" else f"{self.value:.3g}{unit}",
             spread,
             f"{sign} {self.goal:g}{unit}",
             "yes" if self.met else "NO",

@@ -13,6 +13,8 @@ if str(HERE.parent) not in sys.path:
 
 import streamlit as st  # noqa: E402 - the path comes first
 
+from dashboard.components.live_plot import load_early  # noqa: E402
+
 st.set_page_config(page_title="Unfold", page_icon=HERE / "icon.svg", layout="wide")
 st.html(HERE / "style.css")
 st.logo(str(HERE / "logo.svg"), size="large")
@@ -27,4 +29,5 @@ page = st.navigation(
     ],
     position="top",
 )
+load_early()
 page.run()

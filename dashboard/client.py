@@ -108,6 +108,13 @@ class Client:
         except (httpx.HTTPError, OSError):
             return False
 
+    def welcome(self) -> bool:
+        """Whether the service answers and accepts this client's token; never raises."""
+        try:
+            return self._http.get("/runs", params={"limit": 1}, timeout=2.0).is_success
+        except (httpx.HTTPError, OSError):
+            return False
+
     def catalog(self) -> Catalog:
         return self._read(Catalog, "/catalog")
 

@@ -28,10 +28,6 @@ class Field:
     nullable: bool
     default: Any
     choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    exclusive_minimum: float | None = None
-    exclusive_maximum: float | None = None
 
     @property
     def when_empty(self) -> str:
@@ -48,20 +44,12 @@ class Field:
             return int(10 ** max(power - 1, 0))
         return float(10.0 ** (power if size < 1 else power - 1))
 
-    def bounds(self) -> tuple[float | int | None, float | int | None]:
-        """Lowest and highest value that a widget lets through, of the widget's own number type."""
-        integer = self.kind == "integer"
-        nudge: float = 1 if integer else 1e-12
-        low, high = self.minimum, self.maximum
-        if self.exclusive_minimum is not None:
-            low = self.exclusive_minimum + nudge
-        if self.exclusive_maximum is not None:
-            high = self.exclusive_maximum - nudge
-        kind = int if integer else float
-        return (None if low is None else kind(low)), (None if high is None else kind(high))
-
     def accepts(self, value: Any) -> bool:
-        """Whether a widget of this field can show the value."""
+        """Whether a widget of this field can show the value.
+
+        One out of range counts: it is shown, with the service's words about it beside the field. A widget
+        with limits of its own would keep it in the browser, and the form would go on with the value before.
+        """
         if value is None:
             return self.nullable
         if self.kind == "choice":
@@ -72,8 +60,7 @@ class Field:
             return isinstance(value, str)
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "integer" else int | float):
             return False
-        low, high = self.bounds()
-        return math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+        return math.isfinite(value)
 
     def cast(self, value: Any) -> Any:
         """The value in the type that the widget wants: an int for a number field becomes a float."""
@@ -110,10 +97,6 @@ def _field(name: str, path: str, part: Mapping[str, Any], definitions: Mapping[s
         nullable=len(options) > len(kinds),
         default=part.get("default"),
         choices=choices,
-        minimum=kind.get("minimum"),
-        maximum=kind.get("maximum"),
-        exclusive_minimum=kind.get("exclusiveMinimum"),
-        exclusive_maximum=kind.get("exclusiveMaximum"),
     )
 
 

@@ -112,11 +112,8 @@ def draw_field(setting: Field, draft: Draft, value: Any) -> Any:
         return st.selectbox(setting.label, options, format_func=choice_label, **common)
     if setting.kind == "text":
         return st.text_input(setting.label, placeholder=empty, **common)
-    low, high = setting.bounds()
     return st.number_input(
         setting.label,
-        min_value=low,
-        max_value=high,
         value=None,  # the session holds the value; a number that is wiped out comes back as its default
         step=setting.step,
         format="%d" if setting.kind == "integer" else "%g",

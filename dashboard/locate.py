@@ -64,7 +64,11 @@ def _configured(environment: Mapping[str, str]) -> ServiceAddress | None:
 
 
 def _running(folder: Path) -> Client | None:
-    """The service that has announced itself in the data folder, if it answers."""
+    """The service that has announced itself in the data folder, if it answers.
+
+    With the token of that announcement: one that comes up anew listens, at the same address, a moment before
+    it replaces the announcement of the one before it.
+    """
     for process in _started:
         process.poll()
     try:
@@ -72,7 +76,7 @@ def _running(folder: Path) -> Client | None:
     except (OSError, ValidationError):
         return None
     client = Client(address)
-    if client.healthy():
+    if client.welcome():
         return client
     client.close()
     return None

@@ -8,15 +8,8 @@ from uuid import UUID
 
 import pandas as pd
 
-from dashboard.theme import RUN_COLORS, STATE_LABELS, run_color
+from dashboard.theme import STATE_LABELS, run_color, run_mark
 from trainer.schema import Run
-
-MARKS = ("●", "◆", "■", "▲")
-"""Runs 1 to 8, 9 to 16, and so on: as colours come round again the mark differs, as the line style does."""
-
-
-def run_mark(number: int) -> str:
-    return MARKS[(number - 1) // len(RUN_COLORS) % len(MARKS)]
 
 
 def table(runs: Sequence[Run], title_of: Callable[[str, str], str]) -> pd.DataFrame:

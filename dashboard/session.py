@@ -54,7 +54,7 @@ def forget() -> None:
 
 
 def guarded(draw: Callable[[], None]) -> Callable[[], None]:
-    """A page or fragment that shows a calm message when the service is away or says no."""
+    """A page that shows a calm message when the service is away or says no."""
 
     @wraps(draw)
     def drawn() -> None:
@@ -63,6 +63,30 @@ def guarded(draw: Callable[[], None]) -> Callable[[], None]:
         except (ServiceAway, WrongToken) as trouble:
             forget()
             show_away(trouble)
+        except Trouble as trouble:
+            show_trouble(trouble)
+
+    return drawn
+
+
+def guarded_part(draw: Callable[[], None]) -> Callable[[], None]:
+    """A fragment of a page. Several may find the service away at once: the page then says so, once.
+
+    A service that lives but did not answer this one request is told where the answer would stand; starting
+    the page over could go on for ever.
+    """
+
+    @wraps(draw)
+    def drawn() -> None:
+        try:
+            draw()
+        except (ServiceAway, WrongToken) as trouble:
+            known = _connection().client
+            if known is not None and known.healthy():
+                show_trouble(trouble)
+                return
+            forget()
+            st.rerun()
         except Trouble as trouble:
             show_trouble(trouble)
 

@@ -32,6 +32,14 @@ def run_dash(number: int) -> Dash:
     return RUN_DASHES[(number - 1) // len(RUN_COLORS) % len(RUN_DASHES)]
 
 
+MARKS = ("●", "◆", "■", "▲")
+"""Runs 1 to 8, 9 to 16, and so on: as colours come round again the mark differs, as the line style does."""
+
+
+def run_mark(number: int) -> str:
+    return MARKS[(number - 1) // len(RUN_COLORS) % len(MARKS)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surface:
     """What a chart needs to sit on the page as if it belonged there; the values of .streamlit/config.toml."""

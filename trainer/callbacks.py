@@ -16,7 +16,14 @@ from typing_extensions import override
 
 from models.bptt.state_gradients import state_gradient_norms
 from trainer.checkpoint import pack
-from trainer.evaluation import Verdict, evaluate, test_size, validation_generator, validation_size
+from trainer.evaluation import (
+    EvaluationStopped,
+    Verdict,
+    evaluate,
+    test_size,
+    validation_generator,
+    validation_size,
+)
 from trainer.module import RecurrentTraining
 from trainer.reporter import Reporter
 from trainer.sampling import take_samples
@@ -25,6 +32,7 @@ from trainer.seeds import generator
 from trainer.tasks.base import Batch, Task
 
 RATE_WINDOW_SECONDS = 2.0
+FIRST_CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SECONDS = 5.0
 CHECKPOINT_SHARE = 0.02
 """Checkpoints take at most this share of the training time."""
@@ -35,6 +43,8 @@ class Results:
 
     def __init__(self) -> None:
         self.validation_loss: float | None = None
+        self.validated_at: int | None = None
+        """The step of the last validation that was done to its end."""
         self.best_loss: float | None = None
         self.best_error: float | None = None
         self.best_step: int | None = None
@@ -50,6 +60,9 @@ class Results:
 class BlockCallback(pl.Callback):
     """Calls ``at_start`` before the first update of an attempt and ``at_block`` after each block."""
 
+    after_failure = False
+    """Whether to look at a block that ended in a failure too: its weights are of no use any more."""
+
     def at_start(self, module: RecurrentTraining) -> None: ...
 
     def at_block(self, module: RecurrentTraining) -> None: ...
@@ -64,12 +77,14 @@ class BlockCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         assert isinstance(pl_module, RecurrentTraining)
-        if pl_module.block:
+        if pl_module.block and (self.after_failure or pl_module.failure is None):
             self.at_block(pl_module)
 
 
 class ReportUpdates(BlockCallback):
     """Loss and gradient norms of every update; speed once a block."""
+
+    after_failure = True
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
@@ -121,26 +136,35 @@ class ReportUpdates(BlockCallback):
 
 
 class Validate(BlockCallback):
-    """Loss and error on fresh sequences, before the first update and every so many."""
+    """Loss and error on fresh sequences, before the first update and every so many.
+
+    A stop breaks a validation off and leaves no trace of it; the attempt that resumes makes up for it.
+    """
 
     def __init__(self, reporter: Reporter, config: RunConfig, results: Results) -> None:
         self.reporter, self.config, self.results = reporter, config, results
 
     def at_start(self, module: RecurrentTraining) -> None:
-        if module.step == 0:
-            self.validate(module)
+        if self.config.training.stop_when_solved and self.results.solved_at == module.step:
+            module.trainer.should_stop = True  # the attempt before was killed on its way out
+        elif self.results.validated_at != module.step:
+            self.at_block(module)
 
     def at_block(self, module: RecurrentTraining) -> None:
         if (
             module.step % self.config.training.validate_every == 0
             or module.step == self.config.training.steps
         ):
-            self.validate(module)
+            try:
+                self.validate(module)
+            except EvaluationStopped:
+                return
+            self.results.validated_at = module.step
 
     def validate(self, module: RecurrentTraining) -> None:
         task = module.task
         source = validation_generator(task, self.config.seed, module.step)
-        verdict = evaluate(module.network, task, validation_size(task), source)
+        verdict = evaluate(module.network, task, validation_size(task), source, lambda: module.interrupted)
         where = ([module.step], [module.seconds], [module.cursor.sequences])
         for key, value in (("validation/loss", verdict.loss), ("validation/error", verdict.error)):
             self.reporter.points(key, where[0], [value], where[1], where[2])
@@ -172,11 +196,13 @@ def test(module: RecurrentTraining, config: RunConfig, reporter: Reporter, resul
 
     Returns:
         Whether the task's success rule holds.
+
+    Raises:
+        EvaluationStopped: the module was interrupted.
     """
     task = module.task
-    verdict: Verdict = evaluate(
-        module.network, task, test_size(task), generator(config.seed, "test", module.step)
-    )
+    source = generator(config.seed, "test", module.step)
+    verdict: Verdict = evaluate(module.network, task, test_size(task), source, lambda: module.interrupted)
     solved = task.is_solved(verdict.wrong, verdict.total)
     if solved and results.solved_at is None:
         results.solved_at = module.step
@@ -259,7 +285,7 @@ class WriteCheckpoints(BlockCallback):
         self.written_at = -1
 
     def at_start(self, module: RecurrentTraining) -> None:
-        self.due = time.perf_counter() + CHECKPOINT_SECONDS
+        self.due = time.perf_counter() + FIRST_CHECKPOINT_SECONDS
         self.written_at = module.step
 
     def at_block(self, module: RecurrentTraining) -> None:
@@ -277,7 +303,7 @@ class WriteCheckpoints(BlockCallback):
         self.due = now + max(CHECKPOINT_SECONDS, (now - began) / CHECKPOINT_SHARE)
 
 
-class EndInTime(BlockCallback):
+class EndInTime(pl.Callback):
     """Ends training at the last update, at a failure, or when asked to."""
 
     def __init__(self, reporter: Reporter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from functools import lru_cache
 from typing import Any
@@ -26,7 +27,8 @@ from trainer.schema import (
 )
 from trainer.seeds import derived_seed
 from trainer.tasks import TASKS
-from trainer.tasks.base import Corpora, Task, TaskConfig, TaskSpec
+from trainer.tasks.base import Batch, Corpora, Task, TaskConfig, TaskSpec
+from trainer.tbptt import next_start, windows
 
 MEMORY_LIMIT = 4 * 2**30
 """Bytes that one run may need, by our estimate."""
@@ -34,6 +36,10 @@ _COPIES_OF_WEIGHTS = 4
 """Weights, gradients and two moments of Adam."""
 _COPIES_OF_STATES = 12
 """Of each (B, T, H) state in a forward and backward pass: gates, their inputs, and their gradients."""
+CHECKPOINT_LIMIT = 480 * 10**6
+"""Bytes of one checkpoint. It travels in one report, of at most 512 MiB, and lies in one row."""
+_CHECKPOINT_COPIES = 3
+"""Weights and two moments of Adam."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,7 +149,13 @@ def _check_states(config: RunConfig, model: NetworkConfig, task: TaskConfig) -> 
     """Refuse before the task is built what its states alone would make too large."""
     width = getattr(model, "hidden_size", 1) * getattr(model, "layers", 1)
     length = getattr(task, "length", 1)
-    _refuse_over(4 * _COPIES_OF_STATES * config.training.batch_size * length * width, config)
+    _refuse_over(4 * _COPIES_OF_STATES * _sequences(config) * length * width, config)
+
+
+def _sequences(config: RunConfig) -> int:
+    """Sequences whose states a run holds at once: of a batch, or of the probe."""
+    probe = config.analysis.probe_size if config.analysis.every is not None else 1
+    return max(config.training.batch_size, probe)
 
 
 def _check_memory(config: RunConfig, resolved: Resolved) -> None:
@@ -156,7 +168,25 @@ def _check_memory(config: RunConfig, resolved: Resolved) -> None:
     weights = sum(p.numel() for p in network.parameters())
     length = getattr(resolved.task_config, "length", 1)
     width = getattr(resolved.model_config, "hidden_size", 1) * getattr(resolved.model_config, "layers", 1)
-    rows = config.training.batch_size * length
+    # Of a carried state there are two numbers for each unit of each sequence, an LSTM's h and c.
+    checkpoint = 4 * (_CHECKPOINT_COPIES * weights + 2 * config.training.batch_size * width)
+    if checkpoint > CHECKPOINT_LIMIT:
+        raise ConfigError(
+            [
+                FieldError(
+                    field="model.hidden_size"
+                    if "hidden_size" in type(resolved.model_config).model_fields
+                    else "model",
+                    value=getattr(resolved.model_config, "hidden_size", None),
+                    problem=(
+                        f"the network has {weights / 1e6:,.0f} million weights, so a checkpoint would take "
+                        f"{checkpoint / 1e6:,.0f} MB; one may take {CHECKPOINT_LIMIT / 1e6:,.0f}"
+                    ),
+                    remedy="lower the hidden size or the layers",
+                )
+            ]
+        )
+    rows = _sequences(config) * length
     symbols = 2 * resolved.task.input_size + 3 * resolved.task.output_size
     needed = _COPIES_OF_WEIGHTS * weights + rows * (_COPIES_OF_STATES * width + symbols)
     _refuse_over(4 * needed, config)
@@ -164,16 +194,22 @@ def _check_memory(config: RunConfig, resolved: Resolved) -> None:
 
 def _refuse_over(needed: int, config: RunConfig) -> None:
     if needed > MEMORY_LIMIT:
+        is_probe = _sequences(config) > config.training.batch_size
+        field, value, what = (
+            ("analysis.probe_size", config.analysis.probe_size, "probe batch")
+            if is_probe
+            else ("training.batch_size", config.training.batch_size, "batch")
+        )
         raise ConfigError(
             [
                 FieldError(
-                    field="training.batch_size",
-                    value=config.training.batch_size,
+                    field=field,
+                    value=value,
                     problem=(
-                        f"batch, sequence and network together would need about {needed / 2**30:,.0f} GiB of "
-                        f"memory; a run may take {MEMORY_LIMIT // 2**30}"
+                        f"{what}, sequence and network together would need about {needed / 2**30:,.1f} GiB "
+                        f"of memory; a run may take {MEMORY_LIMIT // 2**30}"
                     ),
-                    remedy="lower the batch size, the length, the hidden size or the layers",
+                    remedy=f"lower the size of the {what}, the length, the hidden size or the layers",
                 )
             ]
         )
@@ -280,50 +316,56 @@ def estimate(config: RunConfig, corpora: Corpora) -> Estimate:
 
 
 _measurements: dict[str, tuple[int, int, float]] = {}
+_measuring = threading.Lock()
+"""One at a time: side by side they would disturb each other, and add up their memory."""
 
 
 def _measured(key: str, resolved: Resolved) -> tuple[int, int, float]:
     """Parameters, multiplications per timestep, and seconds per update."""
-    if key not in _measurements:
+    with _measuring:
+        if (known := _measurements.get(key)) is not None:
+            return known
         if len(_measurements) > 500:
             _measurements.clear()
         training = RunConfig.model_validate(json.loads(key)).training
         network = resolved.network()
         parameters = sum(p.numel() for p in network.parameters())
         multiplications = network.multiplications_per_timestep()
-        _measurements[key] = (parameters, multiplications, _seconds_per_update(network, resolved, training))
-    return _measurements[key]
+        seconds = _seconds_per_update(network, resolved, training)
+        _measurements[key] = measured = (parameters, multiplications, seconds)
+        return measured
 
 
 def _seconds_per_update(network: Network[Any], resolved: Resolved, training: TrainingConfig) -> float:
-    """Time forward and backward on as many timesteps as fit the budget, and scale to the windows' own."""
-    batch = resolved.task.draw_validation(training.batch_size, torch.Generator().manual_seed(0))
-    length = batch.length
-    # A window runs k2 timesteps for every k1 that it moves on; an update takes ``update_every`` windows.
-    window = (
-        length if training.k1 is None else min(length, training.k1 if training.k2 is None else training.k2)
-    )
-    cost = 3 * network.multiplications_per_timestep() * training.batch_size
-    measured = max(1, min(window, int(_MEASURED_OPERATIONS / max(cost, 1) / _REPEATS)))
-    inputs = batch.inputs[:, :measured]
+    """Time forward and backward on as much of a batch as fits the budget; scale to an update's windows."""
+    one = resolved.task.draw_validation(1, torch.Generator().manual_seed(0))
+    per_sequence = 3 * network.multiplications_per_timestep() * _REPEATS  # of one timestep
+    rows = max(1, min(training.batch_size, int(_MEASURED_OPERATIONS / per_sequence)))
+    most = max(1, int(_MEASURED_OPERATIONS / (per_sequence * rows)))
+    timesteps = _timesteps_per_update(one, training)
+    measured = max(1, min(one.length, int(timesteps), most))
+    inputs = torch.rand(rows, measured, resolved.task.input_size, generator=torch.Generator().manual_seed(0))
     times = []
     for _ in range(_REPEATS):
         began = time.perf_counter()
         outputs, _ = network(inputs)
         torch.autograd.grad(outputs.square().mean(), list(network.parameters()))
         times.append(time.perf_counter() - began)
-    per_timestep = sorted(times)[_REPEATS // 2] / measured
-    return per_timestep * window * training.update_every
+    per_timestep = min(times) / measured  # the others were disturbed, or paid for a first call
+    return per_timestep * timesteps * training.batch_size / rows
 
 
-__all__ = [
-    "ConfigError",
-    "Resolved",
-    "accelerators",
-    "catalog",
-    "default_name",
-    "errors_of",
-    "estimate",
-    "resolve",
-    "with_defaults",
-]
+def _timesteps_per_update(batch: Batch, training: TrainingConfig) -> float:
+    """Timesteps forward and backward for one update; those that only go forward count for a third.
+
+    A window runs k2 timesteps for every k1 that it moves on. One without a scored output is run forward only,
+    to where the next one starts, and does not count towards ``update_every``.
+    """
+    cut = windows(batch.length, training.k1, training.k2)
+    work, scored = 0.0, 0
+    for index, window in enumerate(cut):
+        if batch.scored(window.begin, window.end) is not None:
+            work, scored = work + window.end - window.start, scored + 1
+        else:
+            work += (next_start(cut, index, training.k1, training.k2, streaming=False) - window.start) / 3
+    return work / scored * training.update_every

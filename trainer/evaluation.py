@@ -5,12 +5,13 @@ Axes: B (batch), T (time), O (outputs).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Generator
 
-from models.base import Network
+from models.base import Network, named_tensors
 from trainer.seeds import generator
 from trainer.tasks.base import Task
 
@@ -20,6 +21,16 @@ VALIDATION_CHUNKS = 128
 TEST_CHUNKS = 1_000
 """Chunks of a stream, each of which holds many symbols."""
 _BATCH = 256
+_NUMBERS = 2**26
+"""Numbers that one batch may hold at once: 256 MiB."""
+_MULTIPLICATIONS = 2 * 10**10
+"""Of one batch: about a second on one core, so that a stop is answered soon."""
+_COPIES_OF_STATES = 5
+"""Of each (B, T, H) state in a forward pass: itself, and the gates it is made from."""
+
+
+class EvaluationStopped(Exception):  # noqa: N818  what happened, not what went wrong
+    """Nobody waits for the verdict any more."""
 
 
 def validation_size(task: Task) -> int:
@@ -51,13 +62,35 @@ class Verdict(NamedTuple):
         return self.wrong / self.total
 
 
+def batch_size(network: Network[Any], task: Task) -> int:
+    """Sequences judged at once: fewer than usual where they are long or the network is large."""
+    length = getattr(task, "length", 1)
+    states = sum(tensor.shape[1] for _, tensor in named_tensors(network.initial_state(1)))
+    numbers = length * (task.input_size + 3 * task.output_size + _COPIES_OF_STATES * states)
+    multiplications = length * network.multiplications_per_timestep()
+    return max(1, min(_BATCH, _NUMBERS // numbers, _MULTIPLICATIONS // max(1, multiplications)))
+
+
 @torch.no_grad()
-def evaluate(network: Network[Any], task: Task, sequences: int, source: Generator) -> Verdict:
-    """Loss and errors on ``sequences`` fresh sequences, each read from the initial state."""
+def evaluate(
+    network: Network[Any],
+    task: Task,
+    sequences: int,
+    source: Generator,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Verdict:
+    """Loss and errors on ``sequences`` fresh sequences, each read from the initial state.
+
+    Raises:
+        EvaluationStopped: ``stopped``, which is asked before each batch, said so.
+    """
     device = next(network.parameters()).device
     loss, scored, wrong, total = torch.zeros((), dtype=torch.float64), 0, 0, 0
-    for begin in range(0, sequences, _BATCH):
-        batch = task.draw_validation(min(_BATCH, sequences - begin), source).to(device)
+    at_once = batch_size(network, task)
+    for begin in range(0, sequences, at_once):
+        if stopped():
+            raise EvaluationStopped
+        batch = task.draw_validation(min(at_once, sequences - begin), source).to(device)
         outputs, _ = network(batch.inputs, first=batch.first)
         losses = task.elementwise_loss(outputs, batch.targets)
         if batch.mask is not None:

@@ -32,6 +32,8 @@ BLOCK_UPDATES = 50
 """Updates per block: enough to make Lightning's cost per update small."""
 BLOCK_SECONDS = 0.25
 """A block of slow updates ends early, so that a stop is answered soon."""
+SLOW_UPDATE_SECONDS = 0.5
+"""After an update that took longer, the next one can be broken off."""
 
 
 class Update(NamedTuple):
@@ -92,7 +94,8 @@ class RecurrentTraining(pl.LightningModule):
         self.failure: str | None = None
         """Why training cannot go on, once it cannot."""
         self.interrupted = False
-        """Set from outside, at any time: the block ends after the update in progress."""
+        """Set from outside, at any time: the block ends after its current update; a slow one is undone."""
+        self._is_slow = True  # until the first update is known to be quick
         self._resume_from: dict[str, Any] | None = None
 
     # --- Lightning's hooks -------------------------------------------------------------------------
@@ -122,7 +125,10 @@ class RecurrentTraining(pl.LightningModule):
         pending: list[_Pending] = []
         began = time.perf_counter()
         while self.step < end and not self.interrupted and time.perf_counter() - began < BLOCK_SECONDS:
-            pending.append(self._update())
+            update = self._update()
+            if update is None:
+                break
+            pending.append(update)
         self.block = self._collect(pending)
 
     # --- One update --------------------------------------------------------------------------------
@@ -139,12 +145,20 @@ class RecurrentTraining(pl.LightningModule):
         ends += [(self.step // pause + 1) * pause for pause in self.pauses]
         return min(ends)
 
-    def _update(self) -> _Pending:
-        """Windows forward and backward, ``update_every`` of them, then clip, then step."""
+    def _update(self) -> _Pending | None:
+        """Windows forward and backward, ``update_every`` of them, then clip, then step.
+
+        None where an interruption undid it: the cursor stands where the update began.
+        """
+        began = time.perf_counter()
+        before = self.cursor.state_dict() if self._is_slow else None
         self.optimizer.zero_grad(set_to_none=True)
         sums: list[Tensor] = []
         scored = 0
         while len(sums) < self.config.update_every:
+            if before is not None and self.interrupted:
+                self.cursor.load_state_dict(before)
+                return None
             summed, count = self._window()
             if summed is not None:
                 sums.append(summed)
@@ -153,6 +167,7 @@ class RecurrentTraining(pl.LightningModule):
         clip = clip_gradients(gradients, self.config.clip, self.config.clip_at)
         self.optimizer.step()
         self.step += 1
+        self._is_slow = time.perf_counter() - began > SLOW_UPDATE_SECONDS
         total = sums[0] if len(sums) == 1 else torch.stack(sums).sum()
         return _Pending(self.step, total, scored, clip, self.seconds, self.cursor.sequences)
 
@@ -167,19 +182,23 @@ class RecurrentTraining(pl.LightningModule):
         """
         work = self.cursor.next()
         spans = work.batch.scored(work.window.begin, work.window.end)
-        length = work.window.end - work.window.start
-        first = length if spans is None else work.history + spans[0].start
         # The autocast region is opened for each window: it caches cast weights until it closes, and one
         # that stayed open over several updates would go on using the weights of the first.
-        with (
-            torch.set_grad_enabled(spans is not None),
-            torch.autocast(self.device.type, torch.bfloat16) if self.low_precision else nullcontext(),
-        ):
-            outputs, kept = forward_window(self.network, work.inputs, work.state, work.lead, first)
-        self.cursor.advance(kept)
+        low = torch.autocast(self.device.type, torch.bfloat16) if self.low_precision else nullcontext()
         if spans is None:
+            # There is nothing to learn from: only the state at the next window's start is wanted.
+            kept = work.state
+            if work.lead:
+                with torch.no_grad(), low:
+                    _, kept = self.network(work.inputs[:, : work.lead], work.state, work.lead)
+            self.cursor.advance(kept)
             return None, 0
-        of_targets = spans[1]
+        within, of_targets = spans
+        with low:
+            outputs, kept = forward_window(
+                self.network, work.inputs, work.state, work.lead, work.history + within.start
+            )
+        self.cursor.advance(kept)
         if outputs.dtype is torch.bfloat16:
             outputs = outputs.float()
         losses = self.task.elementwise_loss(outputs, work.batch.targets[:, of_targets])

@@ -48,6 +48,13 @@ class _RefusedError(Exception):
         self.status = response.status_code
 
 
+def _is_away(error: BaseException) -> bool:
+    """Whether nobody answers: no connection, or a service whose database is away."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    return isinstance(error, httpx.TransportError)
+
+
 class Buffer:
     """Rows not yet posted, column by column."""
 
@@ -91,9 +98,13 @@ class Reporter:
         """The user asked for a stop."""
         self.abandoned: str | None = None
         """Why nobody listens any more, once nobody does."""
-        self.on_abandoned: Callable[[], None] = lambda: None
+        self.is_gone = False
+        """Whether that is because the service no longer wants this attempt, and not by an error."""
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called in the posting thread when there is nothing more to train for, for either reason."""
         self._buffer, self._step, self._sequence = Buffer(), 0, 0
-        self._lock = threading.Lock()
+        # Reentrant: a finaliser may warn, and so log, while its thread adds something else.
+        self._lock = threading.RLock()
         self._wake, self._idle = threading.Event(), threading.Condition(self._lock)
         self._posted = 0  # buffers taken and answered
         self._taken = 0
@@ -197,7 +208,9 @@ class Reporter:
                 reply = self._post(self._frame(buffer, step))
                 if reply.stop:
                     self.stop_requested.set()
+                    self.on_stop()
             except _RefusedError as error:
+                self.is_gone = error.status in GONE
                 self._abandon(f"the service refused a report: {error}")
             except tenacity.RetryError:
                 self._abandon(f"no answer from the service for {self.patience:.0f} s")
@@ -210,7 +223,7 @@ class Reporter:
     def _abandon(self, reason: str) -> None:
         logging.getLogger(__name__).error(reason)
         self.abandoned = reason
-        self.on_abandoned()
+        self.on_stop()
 
     def _frame(self, buffer: Buffer, step: int) -> bytes:
         meta, data = buffer.checkpoint or (None, b"")
@@ -258,7 +271,7 @@ class Reporter:
         for attempt in tenacity.Retrying(
             stop=tenacity.stop_after_delay(self.patience),
             wait=tenacity.wait_exponential(multiplier=0.1, max=2.0),
-            retry=tenacity.retry_if_exception_type(httpx.TransportError),
+            retry=tenacity.retry_if_exception(_is_away),
             reraise=True,
         ):
             with attempt:

@@ -52,6 +52,9 @@ def generate_text(
         length: symbols to produce.
         temperatures: positive; the continuations are one batch.
         generator: on the CPU; the draws depend on nothing else.
+
+    Returns:
+        One text for each temperature; they end early where the network's outputs stop being finite.
     """
     device = next(network.parameters()).device
     count = len(temperatures)
@@ -62,10 +65,13 @@ def generate_text(
     latest, written = logits[:, -1], []
     for _ in range(length):
         chances = F.softmax(latest.float() / heat, dim=-1).cpu()
+        if not bool(chances.isfinite().all()):
+            break
         symbol = torch.multinomial(chances, 1, generator=generator).squeeze(1)  # (B,)
         written.append(symbol)
         latest, state = network.step(F.one_hot(symbol, symbols.input_size).float().to(device), state)
-    return [symbols.decode(row) for row in torch.stack(written, dim=1)]
+    rows = torch.stack(written, dim=1).tolist() if written else [[]] * count
+    return [symbols.decode(row) for row in rows]
 
 
 @torch.no_grad()

@@ -11,7 +11,15 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 
 class Wire(BaseModel):
@@ -47,7 +55,7 @@ class TrainingConfig(Wire):
     clip_at: float = Field(default=1.0, title="Clipping threshold", gt=0)
     """The clipping threshold: a norm, or the largest allowed entry."""
     update_every: int = Field(default=1, title="Windows per update", ge=1, le=1000)
-    """Sum the gradients of this many windows, then update once."""
+    """Sum the gradients of this many windows, counting those with a scored output, then update once."""
     validate_every: int = Field(default=200, title="Validate every (updates)", ge=1)
     """Updates between two validations on fresh sequences."""
     stop_when_solved: bool = False
@@ -56,6 +64,11 @@ class TrainingConfig(Wire):
     """Where to compute; auto takes a GPU where there is one."""
     precision: Literal["32", "bf16"] = "32"
     """Bits of the forward and backward pass; weights stay 32-bit."""
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _precision(cls, given: Any) -> Any:
+        return "32" if given == 32 else given  # a number, where it was typed into a terminal
 
     @model_validator(mode="after")
     def _truncation(self) -> Self:

@@ -1,6 +1,6 @@
 """The environment, read once.
 
-Plain pydantic: nine variables with one prefix do not earn a second settings library.
+Plain pydantic: a handful of variables with one prefix do not earn a second settings library.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ service.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import IterableDataset
 from typing_extensions import override
 
@@ -34,6 +37,7 @@ from trainer.callbacks import (
 )
 from trainer.checkpoint import CheckpointError, seed_everything, set_random_state, unpack
 from trainer.config import Resolved, resolve
+from trainer.evaluation import EvaluationStopped
 from trainer.module import RecurrentTraining
 from trainer.reporter import Reporter
 from trainer.schema import Assignment, End, RunState
@@ -68,6 +72,10 @@ def run_attempt(assignment: Assignment, reporter: Reporter | None = None) -> Non
     Args:
         assignment: what to do, and for whom.
         reporter: the line to the service, where it is not the usual one.
+
+    Raises:
+        SystemExit: the service takes no reports of this attempt, though it is the current one. Why is
+            written to stderr, the only place left.
     """
     torch.set_num_threads(1)
     # cuBLAS repeats itself only with a fixed workspace; without it a resumed run would drift on a GPU.
@@ -85,7 +93,12 @@ def run_attempt(assignment: Assignment, reporter: Reporter | None = None) -> Non
     except Exception as error:
         reporter.log("error", traceback.format_exc())
         end = End(state=RunState.FAILED, reason=f"{type(error).__name__}: {error}"[:2000])
-    reporter.close(end, timeout=None if end and end.state is RunState.FINISHED else LAST_WORD_SECONDS)
+    # Whoever was told to end must do so; a result or a reason waits for a service that is away.
+    patient = end is not None and end.state in (RunState.FINISHED, RunState.FAILED)
+    reporter.close(end, timeout=None if patient else LAST_WORD_SECONDS)
+    if reporter.abandoned and not reporter.is_gone:
+        sys.stderr.write(f"{reporter.abandoned}\n")
+        sys.exit(1)
 
 
 class _Attempt:
@@ -96,7 +109,7 @@ class _Attempt:
         self.module: RecurrentTraining | None = None
         signal.signal(signal.SIGTERM, self._terminate)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the service's to answer
-        reporter.on_abandoned = self._end_block
+        reporter.on_stop = self._end_block
 
     def _terminate(self, *_: Any) -> None:
         self.terminated = True
@@ -112,7 +125,9 @@ class _Attempt:
         task, network = resolved.task, resolved.network()
         module = self._module(network, task)
         self._load_checkpoint(module)
-        self.module, module.interrupted = module, self.terminated
+        self.module = module
+        if self._is_over():  # said while there was no module to tell
+            self._end_block()
         probe = task.draw_validation(self.config.analysis.probe_size, generator(self.config.seed, "probe"))
         samples_every = self.config.analysis.samples_every or self.config.training.steps + 1
         samples = TakeSamples(self.reporter, self.config, samples_every, probe)
@@ -129,8 +144,13 @@ class _Attempt:
             callbacks.insert(3, RecordGradients(self.reporter, self.config.analysis.every, probe))
         self._describe(resolved, module)
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
-        self._trainer(callbacks).fit(module, torch.utils.data.DataLoader(_Blocks(), batch_size=None))
+        with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready
+            self._trainer(callbacks).fit(module, torch.utils.data.DataLoader(_Blocks(), batch_size=None))
         return self._conclude(module, samples, checkpoints)
+
+    def _is_over(self) -> bool:
+        """Whether someone has ended this attempt before its last update."""
+        return self.terminated or self.reporter.stop_requested.is_set() or bool(self.reporter.abandoned)
 
     # --- Before training ---------------------------------------------------------------------------
 
@@ -160,6 +180,7 @@ class _Attempt:
         self.results.load_state_dict(stored["results"])
         # The global generators go back last: building the network and the trainer may have drawn from them.
         self._random = stored["random"]
+        self.reporter.progress(module.step)
         self.reporter.log("info", f"Resumed from the checkpoint at update {module.step}.")
 
     def _trainer(self, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -197,19 +218,20 @@ class _Attempt:
     def _conclude(
         self, module: RecurrentTraining, samples: TakeSamples, checkpoints: WriteCheckpoints
     ) -> End | None:
-        if self.reporter.abandoned:
-            return None
         if module.failure:
             self.reporter.log("error", f"Ended: {module.failure}.")
             return End(state=RunState.FAILED, reason=module.failure)
-        stopping = self.terminated or self.reporter.stop_requested.is_set()
-        if not stopping:
-            test(module, self.config, self.reporter, self.results)
-            samples.take(module)
-            checkpoints.write(module)
-            self.reporter.log("info", f"Finished after {module.step} updates.")
-            return End(state=RunState.FINISHED)
+        # First of all: the closing test may take long, and a kill during it must cost nothing.
         checkpoints.write(module)
+        if not self._is_over():
+            with contextlib.suppress(EvaluationStopped):
+                test(module, self.config, self.reporter, self.results)
+                if self.config.analysis.samples_every is not None:
+                    samples.take(module)
+                self.reporter.log("info", f"Finished after {module.step} updates.")
+                return End(state=RunState.FINISHED)
+        if self.reporter.abandoned:
+            return None
         # The answer to this post says whether it was the user who wanted the stop.
         self.reporter.flush(timeout=LAST_WORD_SECONDS / 2)
         if self.reporter.stop_requested.is_set():

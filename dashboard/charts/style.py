@@ -26,6 +26,11 @@ WARM, COOL = "#d55e00", "#0072b2"
 STEP_TITLE = "step (optimiser updates)"
 TIMESTEP_TITLE = "timestep (1 = first)"
 
+COUNTS = {"tickformat": ",.12~r", "hoverformat": ",.12~r"}
+"""Counts written out, 20,000 and not 2×10⁴; a fraction keeps its digits."""
+TOP = 34
+"""Pixels above every plot: one line of legend, or the tool buttons."""
+
 AxisType = Literal["linear", "log"]
 
 
@@ -56,16 +61,18 @@ def base_figure(
         layout={
             "template": go.layout.Template(),
             "height": height,
-            "margin": {"l": 76, "r": 20, "t": 56, "b": 52},
+            "margin": {"l": 76, "r": 20, "t": TOP, "b": 52},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"size": 13},
             "hovermode": "x unified",
             "hoverlabel": {"namelength": 40},
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.01, "yanchor": "bottom"},
             "showlegend": True,
             "uirevision": "keep",
-            "xaxis": axis | {"title": title(x_title), "uirevision": x_revision, "rangemode": "tozero"},
+            "xaxis": axis
+            | {"title": title(x_title), "uirevision": x_revision, "rangemode": "tozero"}
+            | COUNTS,
             "yaxis": axis
             | {"title": title(y_title), "type": y_type, "uirevision": y_type}
             # Few ticks on a log axis: with more, Plotly labels every digit between two powers of ten.

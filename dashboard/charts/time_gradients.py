@@ -46,7 +46,7 @@ def norm_symbol(name: str) -> str:
 def heatmap(vectors: VectorSeries, *, name: str, color_scale: str = "Viridis") -> go.Figure:
     """Across: training. Up: timesteps. Colour: log10 of the norm. Blank cells hold no finite number."""
     figure = base_figure(STEP_TITLE, TIMESTEP_TITLE, height=376)
-    figure.update_layout(hovermode="closest", showlegend=False, margin={"t": 56, "r": 8})
+    figure.update_layout(hovermode="closest", showlegend=False, margin={"r": 8})
     steps, norms = vectors.steps, vectors.norms
     length = max((len(row) for row in norms), default=0)
     if length == 0:
@@ -68,7 +68,8 @@ def heatmap(vectors: VectorSeries, *, name: str, color_scale: str = "Viridis") -
         zmin=bottom,
         zmax=top,
         colorbar={
-            "title": {"text": f"log₁₀ {norm_symbol(name)}", "side": "right"},
+            "title": {"text": f"log₁₀ {norm_symbol(name)}", "side": "right", "font": {"size": 13}},
+            "tickfont": {"size": 12},
             "thickness": 14,
             "outlinewidth": 0,
         },

@@ -91,6 +91,10 @@ async function draw(node) {
 }
 
 export default function ({ data, parentElement }) {
+  if (!data.figure) {
+    library(data.library).catch(() => {}); // the first plot tries again, and says so
+    return;
+  }
   let node = parentElement.querySelector(":scope > .unfold-plot");
   if (!node) {
     node = document.createElement("div");

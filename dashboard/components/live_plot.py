@@ -40,17 +40,26 @@ def live_plot(figure: go.Figure, *, key: str, description: str, file_name: str =
     height = figure.layout.height
     if height is None:
         raise ValueError(f"figure: the plot {key!r} has no height; set layout.height in pixels")
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    root = f"/{base}" if base else ""
     _mount(
         key=key,
         data={
             # As text from Plotly's encoder, which writes null where json.dumps would write NaN. With the
             # uids, by which a curve that the reader hid stays hidden when others come and go.
             "figure": figure.to_json(remove_uids=False),
-            "library": f"{root}/component/{_assets.name}/plotly.min.js?v={plotly.__version__}",
+            "library": _library(),
             "description": description,
             "file_name": file_name,
         },
         height=int(height),
     )
+
+
+def load_early() -> None:
+    """Let the browser fetch and read plotly.js before a page has a plot: that takes it a second or two."""
+    _mount(key="plotly-early", data={"library": _library()}, height=1)  # hidden by style.css
+
+
+def _library() -> str:
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    root = f"/{base}" if base else ""
+    return f"{root}/component/{_assets.name}/plotly.min.js?v={plotly.__version__}"

@@ -17,16 +17,18 @@ from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.client import Client, NotFound
 from dashboard.components.copy_button import copy_button
 from dashboard.components.live_plot import live_plot
-from dashboard.session import client, guarded
-from dashboard.text import number, share
-from dashboard.theme import STATE_LABELS, run_color, run_dash
-from dashboard.views.parts import LIVE_EVERY, labels, run_ids, task_entry
-from trainer.schema import Run, Series
+from dashboard.session import client, guarded, guarded_part
+from dashboard.text import number, plain, share
+from dashboard.theme import run_color, run_dash, run_mark
+from dashboard.views.parts import LIVE_EVERY, colour_mark, labels, run_ids, state_badge, task_entry
+from trainer.schema import Run, Series, VectorSeries
 
 POINTS = 400
 """Points per curve."""
 RECENT = 200
 """Runs that the picker offers, newest first, beside those already chosen."""
+PER_ROW = 4
+"""Runs side by side in the strip above the plot."""
 EMPTY = Series(step=[], value=[], seconds=[], sequences=[])
 
 
@@ -53,7 +55,7 @@ def page() -> None:
         return
     moving = LIVE_EVERY if any(not run.state.is_over for run in chosen) else None
     ids = [run.id for run in chosen]
-    live = guarded(partial(_live, service, ids, polling=moving is not None))
+    live = guarded_part(partial(_live, service, ids, polling=moving is not None))
     st.fragment(live, run_every=moving)()
 
 
@@ -61,6 +63,10 @@ def _live(service: Client, ids: Sequence[UUID], *, polling: bool) -> None:
     runs = _present(service, ids)
     if polling and all(run.state.is_over for run in runs):
         st.rerun()  # the last one ended: the page is drawn once more, without polling
+    if not runs:
+        st.info("The runs shown here were deleted. Pick others above.")
+        return
+    _strip(runs)
     _curves(service, runs)
     _through_time(service, runs)
     _table(runs)
@@ -95,18 +101,47 @@ def _picker(known: dict[UUID, Run], default: list[UUID]) -> list[Run]:
         key=key,
         on_change=remember,
     )
-    return [known[run_id] for run_id in picked if run_id in known]
+    runs = [known[run_id] for run_id in picked if run_id in known]
+    st.html(_pill_marks(runs))
+    return runs
+
+
+def _pill_marks(runs: Sequence[Run]) -> str:
+    """A style sheet that puts each run's mark, in the run's colour, before its name in the picker."""
+    rules = (
+        f'.st-key-compared-runs [data-tag-index="{place}"]::before {{ content: "{run_mark(run.number)}"; '
+        f"color: {run_color(run.number)}; margin-inline-end: 0.35rem; }}"
+        for place, run in enumerate(runs)
+    )
+    return f"<style>{' '.join(rules)}</style>"
 
 
 def _present(service: Client, ids: Sequence[UUID]) -> list[Run]:
-    """The runs as they are now; the page starts over if one was deleted meanwhile."""
+    """The runs as they are now, without those deleted meanwhile."""
     runs = []
     for run_id in ids:
         try:
             runs.append(service.run(run_id))
         except NotFound:
-            st.rerun()
+            continue
     return runs
+
+
+def _strip(runs: Sequence[Run]) -> None:
+    """Colour, name, state and progress of each run; the name leads to its page."""
+    names = labels(runs)
+    for begin in range(0, len(runs), PER_ROW):
+        columns = st.columns(PER_ROW, gap="medium")
+        for column, run in zip(columns, runs[begin : begin + PER_ROW], strict=False):
+            with column, st.container(gap=None):
+                with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center"):
+                    st.html(colour_mark(run), width="content")
+                    st.page_link(
+                        "views/run.py", label=plain(names[run.id]), query_params={"run": str(run.id)}
+                    )
+                with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                    state_badge(run)
+                    st.caption(f"step {run.step:,} of {run.config.training.steps:,}", width="content")
 
 
 def _curves(service: Client, runs: Sequence[Run]) -> None:
@@ -208,8 +243,25 @@ def _metric_name(key: str) -> str:
     return title[0].upper() + title[1:]
 
 
+def _recorded(service: Client, run: Run) -> dict[str, VectorSeries]:
+    """The newest recording of the run; asked for once where it can no longer change."""
+    if not run.state.is_over:
+        return service.gradients(run.id, max_steps=2)
+    return _recorded_at_rest(service, service.address.url, run.id, run.attempt)
+
+
+@st.cache_data(ttl=300, max_entries=200, show_spinner=False)
+def _recorded_at_rest(
+    _service: Client,
+    url: str,  # noqa: ARG001 - part of the key
+    run_id: UUID,
+    attempt: int,  # noqa: ARG001 - part of the key: a resumed run records anew
+) -> dict[str, VectorSeries]:
+    return _service.gradients(run_id, max_steps=2)
+
+
 def _through_time(service: Client, runs: Sequence[Run]) -> None:
-    recorded = {run.id: service.gradients(run.id, max_steps=2) for run in runs}
+    recorded = {run.id: _recorded(service, run) for run in runs}
     quantities = sorted({name for vectors in recorded.values() for name in vectors}, key=quantity_order)
     st.markdown("#### Gradient through time")
     st.caption(
@@ -266,8 +318,6 @@ def _table(runs: Sequence[Run]) -> None:
             "": _swatch(run_color(run.number)),
             "run": names[run.id],
             **settings,
-            "state": STATE_LABELS[run.state],
-            "step": run.step,
             "best validation loss": number(run.summary.best_validation_loss),
             "best validation error": share(run.summary.best_validation_error),
             "updates clipped": share(run.summary.clip_rate),

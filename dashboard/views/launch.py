@@ -64,7 +64,7 @@ def draw_configuration(service: Client, catalog: Catalog, draft: Draft, cells: C
 
     draw_heading("Training")
     training = draw_training(catalog, chosen.training_defaults, draft, cells)
-    with st.expander("What the run records", icon=":material/query_stats:"):
+    with st.expander("What the run records", icon=":material/query_stats:", key="launch.recording"):
         analysis = draw_section(catalog.analysis_schema, "analysis", draft, cells, per_row=3)
     seed = draw_section(SEED, "", draft, cells)
     return {
@@ -84,8 +84,8 @@ def draw_training(
 ) -> dict[str, Any]:
     schema = with_accelerators(catalog.training_schema, catalog.accelerators)
     values = draw_section(schema, "training", draft, cells, defaults=defaults, only=ALWAYS)
-    with st.expander("More training settings", icon=":material/tune:"):
-        rest = draw_section(schema, "training", draft, cells, defaults=defaults, skip=ALWAYS)
+    with st.expander("More training settings", icon=":material/tune:", key="launch.more"):
+        rest = draw_section(schema, "training", draft, cells, defaults=defaults, skip=ALWAYS, per_row=3)
     return values | rest
 
 
@@ -215,10 +215,10 @@ def draw_card(
         key="launch.go",
     )
     if errors:
-        st.caption(
-            ":red[:material/error: A setting needs another value. It is marked in the form.]"
+        st.markdown(  # a caption would be too faint on a dark page
+            ":small[:red[:material/error: A setting needs another value. It is marked in the form.]]"
             if len(homeless) < len(errors)
-            else ":red[:material/error: This cannot be launched.]"
+            else ":small[:red[:material/error: This cannot be launched.]]"
         )
     for error in homeless:
         st.markdown(f":red[{plain(error.field)}: {plain(sentence(error))}]")

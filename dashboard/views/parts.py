@@ -8,6 +8,7 @@ from uuid import UUID
 import streamlit as st
 
 from dashboard.client import Client
+from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_mark
 from trainer.schema import Catalog, CatalogEntry, Run
 
 LIVE_EVERY = 1.0
@@ -35,6 +36,19 @@ def labels(runs: Sequence[Run]) -> dict[UUID, str]:
     """A name for each run that tells it from the others: with its number where another has the same."""
     names = [run.name for run in runs]
     return {run.id: run.name if names.count(run.name) == 1 else f"{run.name} #{run.number}" for run in runs}
+
+
+def colour_mark(run: Run) -> str:
+    """The run's mark in its colour, as HTML; said to nobody, since the name stands beside it."""
+    return (
+        f'<span style="color:{run_color(run.number)};font-size:1.2rem" aria-hidden="true">'
+        f"{run_mark(run.number)}</span>"
+    )
+
+
+def state_badge(run: Run) -> None:
+    """The run's state as a coloured word with a sign."""
+    st.badge(STATE_LABELS[run.state], icon=STATE_ICONS[run.state], color=STATE_COLORS[run.state])
 
 
 def run_ids(text: str) -> list[UUID]:

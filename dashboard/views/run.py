@@ -9,10 +9,9 @@ from uuid import UUID
 import streamlit as st
 
 from dashboard.client import Client, NotFound, Refused
-from dashboard.session import client, guarded, show_trouble
+from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import count, duration, number, plain, share
-from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS
-from dashboard.views.parts import LIVE_EVERY, run_ids, title_of
+from dashboard.views.parts import LIVE_EVERY, run_ids, state_badge, title_of
 from dashboard.views.run_sections import configuration, learning, log, samples, through_time
 from trainer.schema import Run, RunState
 
@@ -33,7 +32,7 @@ def page() -> None:
         _nothing("This run is not here", "It was deleted, or the link belongs to another Unfold.")
         return
     every = None if run.state.is_over else LIVE_EVERY
-    st.fragment(guarded(lambda: _header(service, run.id, run.state)), run_every=every)()
+    st.fragment(guarded_part(lambda: _header(service, run.id, run.state)), run_every=every)()
     names = ["Learning", "Gradient through time", "Samples", "Configuration", "Log"]
     tabs = st.tabs(names, key="view", on_change="rerun", bind="query-params")
     sections = (learning, through_time, samples, configuration, log)
@@ -49,10 +48,21 @@ def _section(draw: Callable[[Client, Run], None], service: Client, run: Run) -> 
     def section() -> None:
         try:
             draw(service, run)
-        except NotFound:
-            st.rerun()
+        except NotFound as missing:
+            if _is_there(service, run.id):
+                show_trouble(missing)  # the run is there, this part of it is not: no page drawn anew helps
+            else:
+                st.rerun()
 
-    return guarded(section)
+    return guarded_part(section)
+
+
+def _is_there(service: Client, run_id: UUID) -> bool:
+    try:
+        service.run(run_id)
+    except NotFound:
+        return False
+    return True
 
 
 def _nothing(title: str, about: str) -> None:
@@ -81,7 +91,7 @@ def _header(service: Client, run_id: UUID, shown_as: RunState) -> None:
             attempt = f" · attempt {run.attempt}" if run.attempt > 1 else ""
             st.caption(f"Run {run.number} · {plain(model)} on {plain(task)}{weights}{attempt}")
         with st.container(horizontal=True, width="content", vertical_alignment="center"):
-            st.badge(STATE_LABELS[run.state], icon=STATE_ICONS[run.state], color=STATE_COLORS[run.state])
+            state_badge(run)
             stopping = st.session_state.get(STOPPING) == (run.id, run.attempt)
             _buttons(service, run, stopping)
     _state_words(run)
@@ -131,8 +141,9 @@ def _state_words(run: Run) -> None:
             )
             st.error(f"**{reason or 'The run failed'}.** {fix}", icon=":material/error:")
         case RunState.INTERRUPTED:
-            fix = "Its process ended without a last word. Resume it: it goes on from its last checkpoint."
-            st.warning(f"**Interrupted: {reason or 'reason unknown'}.** {fix}", icon=":material/bolt:")
+            what = reason or "Its process ended without a last word"
+            fix = "Resume it: it goes on from its last checkpoint."
+            st.warning(f"**{what}.** {fix}", icon=":material/bolt:")
         case RunState.STOPPED:
             st.info("Stopped. Resume it to go on from its checkpoint.", icon=":material/stop:")
 

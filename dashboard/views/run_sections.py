@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.charts.gradient_norms import gradient_norm_figure
 from dashboard.charts.losses import error_figure, loss_figure
@@ -22,6 +24,8 @@ POINTS = 600
 """Points per curve: more than a plot has pixels to tell apart."""
 RECORDINGS = 160
 """Columns of the heatmap."""
+NEWEST = 2**62
+"""Stands for the newest recording: later than any step."""
 
 
 def learning(service: Client, run: Run) -> None:
@@ -33,13 +37,19 @@ def learning(service: Client, run: Run) -> None:
     fresh = service.run(run.id)
     entry = task_entry(service, run)
     color, chance = run_color(run.number), fresh.summary.chance
-    left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-    with left:
-        _heading(
+    left, right = _pair(
+        (
             "Loss",
             "How wrong the network is, at each update and on fresh sequences. Below the chance line it has "
             "learnt something; validation rising while training falls means that it memorises.",
-        )
+        ),
+        (
+            "Error rate",
+            "Share of wrong answers on fresh sequences. It often stays near chance for long, and then falls "
+            "at once: that is the moment the network finds the rule.",
+        ),
+    )
+    with left:
         live_plot(
             loss_figure(
                 metrics,
@@ -54,11 +64,6 @@ def learning(service: Client, run: Run) -> None:
             file_name=f"run-{run.number}-loss",
         )
     with right:
-        _heading(
-            "Error rate",
-            "Share of wrong answers on fresh sequences. It often stays near chance for long, and then falls "
-            "at once: that is the moment the network finds the rule.",
-        )
         live_plot(
             error_figure(metrics, color=color, error_unit=entry.error_unit if entry else "", chance=chance),
             key="plot-error",
@@ -98,39 +103,32 @@ def through_time(service: Client, run: Run) -> None:
             format_func=quantity_title,
             key="quantity",
         )
-        total = run.config.training.steps
-        step = st.slider(
-            "Step of the curve (right end: the newest recording)",
-            0,
-            total,
-            total,
-            key="curve-step",
-            width=420,
-        )
-    vectors = recorded[name]
+        vectors = recorded[name]
+        step = _choose_step("Step of the curve", vectors.steps, key="curve-step")
     # The samples show the first sequences of the very batch on which the gradient is measured.
     newest = [sample.content for sample in service.samples(run.id, limit=3)]
     marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
-    left, right = st.columns(2, gap="large", vertical_alignment="bottom")
-    with left:
-        _heading(
+    at = vectors.steps[recording_at(vectors, step)] if vectors.steps else 0
+    left, right = _pair(
+        (
             "Over the whole training",
             "Each column is one recording on the same sequences. A dark lower part means that early "
             "timesteps get next to no gradient: the network cannot learn from them yet.",
-        )
+        ),
+        (
+            f"At step {at:,}",
+            "Read it from right to left. Falling straight is vanishing, rising is exploding, flat is memory."
+            + (" Dotted: what decides the target of the sequences under Samples." if marks else ""),
+        ),
+    )
+    with left:
         live_plot(
             heatmap(vectors, name=name),
             key="plot-heatmap",
             description="Gradient norm by timestep (up) and training step (across)",
             file_name=f"run-{run.number}-gradient-heatmap",
         )
-    at = vectors.steps[recording_at(vectors, step)] if vectors.steps else 0
     with right:
-        _heading(
-            f"At step {at:,}",
-            "Read it from right to left. Falling straight is vanishing, rising is exploding, flat is memory."
-            + (" Dotted: what decides the target of the sequences under Samples." if marks else ""),
-        )
         live_plot(
             curve_at(vectors, name=name, step=step, color=run_color(run.number), informative=marks),
             key="plot-time-curve",
@@ -149,8 +147,7 @@ def samples(service: Client, run: Run) -> None:
             _empty("The first samples appear here soon after the start.")
         return
     steps = sorted({sample.step for sample in samples})
-    total = run.config.training.steps
-    upto = st.slider("Samples at step (right end: the newest)", 0, total, total, key="sample-step", width=420)
+    upto = _choose_step("Samples at step", steps, key="sample-step")
     at = max((step for step in steps if step <= upto), default=steps[0])
     chosen = sorted((s for s in samples if s.step == at), key=lambda s: s.index)
     texts = [s.content for s in chosen if isinstance(s.content, TextSample)]
@@ -202,9 +199,11 @@ def _sequence_samples(chosen: list[Sample], at: int, run: Run, samples: list[Sam
                 if content.correct
                 else ":red[:material/cancel: wrong]"
             )
-            detail = f" · {plain(content.detail)}" if content.detail else ""
             target, prediction = plain(content.target), plain(content.prediction)
-            st.markdown(f"Target **{target}** · prediction **{prediction}** · {mark}{detail}")
+            with st.container(gap=None):
+                st.markdown(f"Target **{target}** · prediction **{prediction}** · {mark}")
+                if content.detail:
+                    st.caption(plain(content.detail[0].upper() + content.detail[1:]))
             live_plot(
                 sequence_figure(content, color=run_color(run.number)),
                 key=f"plot-sample-{sample.index}",
@@ -267,7 +266,33 @@ def log(service: Client, run: Run) -> None:
     text = "\n".join(
         f"{line.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}  {line.level:<7}  {line.text}" for line in lines
     )
-    st.code(text, language=None, wrap_lines=True, height=480)
+    st.code(text, language=None, wrap_lines=True, height=480 if len(lines) > 18 else "content")
+
+
+def _choose_step(label: str, steps: Sequence[int], *, key: str) -> int:
+    """One of the recorded ``steps``, or whatever is the newest: that moves on by itself while the run trains.
+
+    The chosen step stays among the options even when the service thins the recordings around it.
+    """
+    chosen = st.session_state.get(key, NEWEST)
+    options = sorted({*steps, *([] if chosen == NEWEST else [chosen])})
+    picked: int = st.select_slider(
+        label,
+        [*options, NEWEST],
+        value=NEWEST,
+        format_func=lambda step: "newest" if step == NEWEST else f"{step:,}",
+        key=key,
+        width=420,
+    )
+    return picked
+
+
+def _pair(*headings: tuple[str, str]) -> Sequence[DeltaGenerator]:
+    """Places for plots side by side under their headings; all begin at one height, however long the words."""
+    for column, (title, about) in zip(st.columns(len(headings), gap="large"), headings, strict=True):
+        with column:
+            _heading(title, about)
+    return st.columns(len(headings), gap="large")
 
 
 def _heading(title: str, about: str) -> None:

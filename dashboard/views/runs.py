@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.client import Client, Direction, NotFound, Order, Refused
 from dashboard.run_table import coloured, rows_of, selected_after, table
-from dashboard.session import client, guarded, show_trouble
+from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import many
 from dashboard.theme import STATE_HELP, STATE_LABELS
 from dashboard.views.parts import title_of
@@ -47,7 +47,7 @@ def page() -> None:
     filters = draw_filters(service.catalog())
     active = service.runs(limit=1, states=ACTIVE).total > 0
     live = st.fragment(
-        guarded(partial(draw_runs, service, filters, active)), run_every=REFRESH if active else None
+        guarded_part(partial(draw_runs, service, filters, active)), run_every=REFRESH if active else None
     )
     live()
     if ASKING in st.session_state:
@@ -196,10 +196,10 @@ COLUMN_ORDER = (
     "best_loss",
     "of_chance",
     "best_error",
-    "chance_error",
     "speed",
     "created",
     "tags",
+    "chance_error",
 )
 
 
@@ -208,7 +208,7 @@ def columns() -> dict[str, Any]:
     return {
         "mark": config.TextColumn("", width=26, help="The run's colour in every plot.", alignment="center"),
         "number": None,
-        "name": config.TextColumn("Name", width=172),
+        "name": config.TextColumn("Name", width=188),
         "open": config.ButtonColumn("", width=54, type="tertiary", key="runs.opened"),
         "state": config.MultiselectColumn(
             "State",
@@ -235,13 +235,13 @@ def columns() -> dict[str, Any]:
             "Best error", width=72, format="%.3g%%", help="The lowest share of wrong answers in a validation."
         ),
         "chance_error": config.NumberColumn(
-            "by chance", width=72, format="%.3g%%", help="The share that a blind guess gets wrong."
+            "by chance", width=72, format="%.3g%%", help="The share of answers that a blind guess gets wrong."
         ),
         "speed": config.NumberColumn(
             "Steps/s", width=60, format="%.0f", help="Optimiser updates per second."
         ),
-        "created": config.DatetimeColumn("Age", width=116, format="distance"),
-        "tags": config.ListColumn("Tags", width="small"),
+        "created": config.DatetimeColumn("Age", width=108, format="distance"),
+        "tags": config.ListColumn("Tags", width=76),
     }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from dashboard.client import Client, Refused
 from dashboard.demo import demo_launches
-from dashboard.session import client, guarded, show_trouble
+from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import age, plain
-from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color
+from dashboard.views.parts import LIVE_EVERY, colour_mark, state_badge
 from trainer.schema import Run
 
 LATEST = 5
@@ -19,14 +21,15 @@ WIDTH = 840
 @guarded
 def page() -> None:
     service = client()
-    latest = service.runs(limit=LATEST)
+    any_runs = bool(service.runs(limit=1).runs)
     middle = st.container(horizontal=True, horizontal_alignment="center")
     with middle, st.container(width=WIDTH):
         st.space("small")
         draw_welcome(service)
-        if latest.runs:
+        if any_runs:
             st.space("medium")
-            draw_latest(latest.runs, latest.total)
+            st.subheader("Latest runs", anchor=False)
+            latest(service)
 
 
 def draw_welcome(service: Client) -> None:
@@ -66,19 +69,29 @@ def launch_demo(service: Client) -> None:
     st.switch_page("views/compare.py", query_params={"runs": ",".join(str(run.id) for run in runs)})
 
 
-def draw_latest(runs: list[Run], total: int) -> None:
-    st.subheader("Latest runs", anchor=False)
-    for run in runs:
+def latest(service: Client) -> None:
+    """The newest runs, drawn anew while one of them waits or trains."""
+    active = any(not run.state.is_over for run in service.runs(limit=LATEST).runs)
+    live = guarded_part(partial(draw_latest, service, polling=active))
+    st.fragment(live, run_every=2 * LIVE_EVERY if active else None)()
+
+
+def draw_latest(service: Client, *, polling: bool) -> None:
+    page = service.runs(limit=LATEST)
+    if polling and all(run.state.is_over for run in page.runs):
+        st.rerun()  # the last one ended: the page is drawn once more, without polling
+    for run in page.runs:
         draw_line(run)
-    if total > len(runs):
-        st.page_link("views/runs.py", label=f"All {total} runs", icon=":material/table_rows:")
+    if page.total > len(page.runs):
+        st.page_link("views/runs.py", label=f"All {page.total} runs", icon=":material/table_rows:")
 
 
 def draw_line(run: Run) -> None:
     mark, name, state, since = st.columns([0.3, 5, 2, 2], gap="small", vertical_alignment="center")
-    mark.html(f'<span style="color:{run_color(run.number)};font-size:1.2rem" aria-hidden="true">●</span>')
+    mark.html(colour_mark(run))
     name.page_link("views/run.py", label=plain(run.name), query_params={"run": str(run.id)})
-    state.badge(STATE_LABELS[run.state], icon=STATE_ICONS[run.state], color=STATE_COLORS[run.state])
+    with state:
+        state_badge(run)
     since.caption(age(run.created_at))
 
 

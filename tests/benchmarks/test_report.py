@@ -53,4 +53,4 @@ def test_figures_are_written_for_readers_and_for_programs(
     assert [(line["name"], line["value"], line["met"]) for line in stored["results"]] == [
         ("speed", 0.95, True)
     ]
-    assert "| speed | 9/s | 10/s | 0.95× |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "| speed | 9/s | 10/s | 0.950× |" in (tmp_path / "results.md").read_text(encoding="utf-8")

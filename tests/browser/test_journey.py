@@ -182,6 +182,24 @@ def test_a_run_name_is_text_on_every_page(unfold: Unfold, visit: Callable[[], Vi
         assert page.locator("img[src='x'], a[href^='javascript']").count() == 0
 
 
+def test_a_number_out_of_range_is_refused_beside_its_field(
+    unfold: Unfold, visit: Callable[[], Visit]
+) -> None:
+    """It must not stay in the browser while the form would launch with the number before it."""
+    page = visit().page
+    page.goto(f"{unfold.url}/launch")
+    launch = page.get_by_role("button", name="Launch", exact=True)
+    expect(launch).to_be_enabled()
+    size = page.get_by_role("spinbutton", name="Hidden size")
+    size.fill("1000000000")
+    size.press("Tab")
+    expect(page.get_by_text("A setting needs another value")).to_be_visible()
+    expect(launch).to_be_disabled()
+    size.fill("32")
+    size.press("Tab")
+    expect(launch).to_be_enabled()
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

@@ -13,8 +13,8 @@ from dashboard.client import ServiceAway
 from trainer.schema import ServiceAddress
 
 
-def announce(folder: Path, url: str) -> None:
-    address = ServiceAddress(url=url, token=TOKEN, pid=1)
+def announce(folder: Path, url: str, token: str = TOKEN) -> None:
+    address = ServiceAddress(url=url, token=token, pid=1)
     (folder / "service.json").write_text(address.model_dump_json(), encoding="utf-8")
 
 
@@ -73,6 +73,26 @@ def test_a_stale_announcement_is_passed_over_and_a_service_is_started(
         assert client.address.url == url
         assert waits == sorted(waits)
         assert waits, "whoever waits is told"
+        client.close()
+
+
+def test_a_service_back_at_its_old_address_is_not_taken_by_its_old_token(
+    fake: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens a moment before it replaces what the one before it, killed, had announced."""
+    with served(fake.app) as url:
+        announce(tmp_path, url, token="of the one before")
+        monkeypatch.setattr(locate, "COMMAND", (sys.executable, "-c", "import time; time.sleep(5)"))
+        seen: list[float] = []
+
+        def waiting(seconds: float) -> None:
+            seen.append(seconds)
+            if len(seen) == 2:
+                announce(tmp_path, url)
+
+        client = locate.connect({"UNFOLD_DATA": str(tmp_path)}, waiting=waiting)
+        assert client.runs().total == 0, "with the new token"
+        assert len(seen) == 2
         client.close()
 
 

@@ -8,8 +8,8 @@ from conftest import Open
 from fake_service import FakeService, make_run
 from streamlit.testing.v1 import AppTest
 
-from dashboard.run_table import MARKS, coloured, rows_of, run_mark, selected_after, table
-from dashboard.theme import run_color
+from dashboard.run_table import coloured, rows_of, selected_after, table
+from dashboard.theme import MARKS, run_color, run_mark
 from trainer.schema import RunState, Summary
 
 VIEW = "views/runs.py"

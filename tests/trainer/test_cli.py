@@ -188,12 +188,36 @@ def test_ctrl_c_stops_with_a_checkpoint_and_resume_goes_on(tmp_path: Path) -> No
     """With no service about: ``train`` brings its own, and ``resume`` another one."""
     command = [sys.executable, "-m", "trainer"]
     options: dict[str, Any] = {"cwd": ROOT, "env": environment(tmp_path), "text": True}
-    process = subprocess.Popen(
-        [*command, "train", *SMALL, "-s", "training.steps=10000000", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,
-    )
+    # A shell that starts these tests in the background has them ignore SIGINT, and so would every process
+    # that they start; one whose parent handles it begins with the default, as in a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [*command, "train", *SMALL, "-s", "training.steps=10000000", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        _stops_and_resumes(process, command, options, tmp_path)
+    finally:
+        _end(process)  # where the test failed it must not train on for ever
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Politely first: killed, it would leave its worker behind."""
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _stops_and_resumes(
+    process: subprocess.Popen[str], command: list[str], options: dict[str, Any], tmp_path: Path
+) -> None:
     from trainer.cli.client import Client
     from trainer.host import find_service
 

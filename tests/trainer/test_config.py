@@ -6,12 +6,22 @@ import tracemalloc
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
-from trainer.config import accelerators, catalog, default_name, estimate, resolve, with_defaults
+from trainer.config import (
+    _seconds_per_update,
+    _timesteps_per_update,
+    accelerators,
+    catalog,
+    default_name,
+    estimate,
+    resolve,
+    with_defaults,
+)
 from trainer.corpora import builtin_corpora
 from trainer.errors import ConfigError, errors_of
-from trainer.schema import FieldError, Launch, RunConfig
+from trainer.schema import FieldError, Launch, RunConfig, TrainingConfig
 
 
 def corpora(corpus_id: str) -> str:
@@ -136,6 +146,53 @@ def test_an_estimate_grows_with_the_number_of_steps() -> None:
     one = estimate(config(training={"steps": 100}), corpora)
     ten = estimate(config(training={"steps": 1000}), corpora)
     assert ten.seconds > one.seconds
+
+
+def test_a_network_whose_checkpoint_could_not_be_stored_is_refused() -> None:
+    """A report may be 512 MiB, and a worker whose report is refused has lost its work."""
+    (error,) = refusal(config(model={"name": "lstm", "hidden_size": 2048, "layers": 2}))
+    assert error.field == "model.hidden_size"
+    assert "checkpoint" in error.problem
+    resolve(config(model={"name": "lstm", "hidden_size": 2048, "layers": 1}), corpora)
+
+
+def test_a_probe_batch_that_would_not_fit_in_memory_is_refused_by_its_own_name() -> None:
+    large = {"model": {"name": "lstm", "hidden_size": 1024}, "task": {"name": "adding", "length": 5000}}
+    (error,) = refusal(config(**large, training={"batch_size": 1}, analysis={"probe_size": 256}))
+    assert error.field == "analysis.probe_size"
+    resolve(config(**large, training={"batch_size": 1}, analysis={"probe_size": 256, "every": None}), corpora)
+
+
+@pytest.mark.parametrize(
+    ("training", "timesteps"),
+    [
+        ({}, 100),
+        ({"k1": 10, "k2": 10}, 90 / 3 + 10),  # nine windows go forward only
+        ({"k1": 10, "k2": 30}, 70 / 3 + 30),
+        ({"k1": 10, "k2": 10, "update_every": 2}, 2 * (90 / 3 + 10)),
+        ({"k1": 10}, 100),  # the last window runs back to the start
+    ],
+)
+def test_an_estimate_counts_the_timesteps_of_one_update(training: dict[str, Any], timesteps: float) -> None:
+    """Of a task that scores its last output alone; going forward only is a third of the work."""
+    task = resolve(config(task={"name": "temporal_order", "length": 100}), corpora).task
+    batch = task.draw(1, torch.Generator().manual_seed(0))
+    assert _timesteps_per_update(batch, TrainingConfig(**training)) == pytest.approx(timesteps)
+
+
+def test_an_estimate_of_a_large_batch_measures_a_part_of_it() -> None:
+    """4,096 sequences at 1,024 units would take seconds, for each change in the form."""
+    made = config(
+        model={"name": "lstm", "hidden_size": 1024},
+        task={"name": "adding", "length": 10},
+        training={"batch_size": 4096},
+    )
+    seen: list[int] = []
+    resolved = resolve(made, corpora)
+    network = resolved.network()
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[0] * given[0].shape[1]))
+    assert _seconds_per_update(network, resolved, made.training) > 0
+    assert max(seen) * network.multiplications_per_timestep() < 1e9
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:

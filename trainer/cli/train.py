@@ -62,8 +62,7 @@ def train(
     body = json_file(config) if config else {}
     with errors_told(), connected(settings(), training=True) as client:
         wanted = assemble(body, [*shorthand(model, task), *(changes or [])])
-        if config is None:
-            wanted = with_defaults(wanted, client.catalog())
+        wanted = with_defaults(wanted, client.catalog())
         launch: dict[str, Any] = {"config": wanted, "tags": tag or []} | ({"name": name} if name else {})
         run = client.launch(launch, key=str(uuid.uuid4()))
         code = _watch(client, run, as_json=as_json)

@@ -32,7 +32,7 @@ def create_app(store: Store, scheduler: Waker, token: str) -> FastAPI:
     @app.get("/health", tags=["health"])
     def health(parts: Given) -> dict[str, str]:
         """Whether service and database answer. Needs no token."""
-        parts.store.answers()
+        parts.store.check()
         return {"status": "ok", "version": VERSION}
 
     for part in (catalog, runs, readings, corpora, worker):

@@ -94,10 +94,10 @@ class Database:
         with _told(), self._readers.connect() as connection:
             yield connection
 
-    def answers(self) -> bool:
-        """Whether a query comes back; raises what the driver raises otherwise."""
+    def check(self) -> None:
+        """Raises StoreAway unless a query comes back."""
         with self.reading() as connection:
-            return bool(connection.execute(text("SELECT 1")).scalar_one())
+            connection.execute(text("SELECT 1")).scalar_one()
 
     def close(self) -> None:
         """Close every connection, the writer last."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from trainer.schema import Run, RunState
 from trainer.store.errors import Conflict
 from trainer.store.mapping import COLUMNS, load, number_of, to_runs
-from trainer.store.records import Attempt, RunningAttempt, now, scrub, to_datetime, to_datetime_or_none
+from trainer.store.records import Attempt, RunningAttempt, now, scrub, to_datetime_or_none
 from trainer.store.rewind import rewind
 from trainer.store.tables import attempts, runs
 
@@ -126,16 +126,6 @@ def finish(connection: Connection, run: int, number: int, state: RunState, reaso
     )
 
 
-def record_process(connection: Connection, run_id: UUID, number: int, pid: int) -> None:
-    """Remember which process works on an attempt, from the moment it was started."""
-    run = number_of(connection, run_id)
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.run == run, attempts.c.number == number)
-        .values(pid=pid, pid_seen_at=now())
-    )
-
-
 def running(connection: Connection) -> list[RunningAttempt]:
     """The attempts that are running as far as the store knows, oldest first."""
     found = (
@@ -148,9 +138,7 @@ def running(connection: Connection) -> list[RunningAttempt]:
         RunningAttempt(
             run_id=row.id,
             number=row.number,
-            started_at=to_datetime(row.started_at),
             pid=row.pid,
-            pid_seen_at=to_datetime_or_none(row.pid_seen_at),
             last_report_at=to_datetime_or_none(row.last_report_at),
             stop_requested_at=to_datetime_or_none(row.stop_requested_at),
         )

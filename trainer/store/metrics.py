@@ -104,16 +104,20 @@ def _in_order(points: Points) -> Points:
 
 def _take_overlapping(connection: Connection, run: int, key: int, points: Points) -> Points | None:
     """Remove the stored chunks that share a range of steps with ``points``, and return what they held."""
-    here = (
+    before_end = (
         metrics.c.run == run,
         metrics.c.key == key,
         metrics.c.first_step <= int(points[STEP, -1]),
-        metrics.c.last_step >= int(points[STEP, 0]),
     )
+    # Chunks do not overlap, so the last of these reaches furthest: the index finds it, and as a rule it ends
+    # before the new points begin.
+    newest = select(metrics.c.last_step).where(*before_end).order_by(metrics.c.first_step.desc()).limit(1)
+    reach = connection.execute(newest).scalar_one_or_none()
+    if reach is None or reach < points[STEP, 0]:
+        return None
+    here = (*before_end, metrics.c.last_step >= int(points[STEP, 0]))
     stored = connection.execute(select(metrics.c.data).where(*here).order_by(metrics.c.first_step)).scalars()
     chunks = [_unpack(data) for data in stored]
-    if not chunks:
-        return None
     connection.execute(delete(metrics).where(*here))
     return np.concatenate(chunks, axis=1)
 
@@ -122,7 +126,7 @@ def _read(connection: Connection, run: int, key: int, after: int) -> Points | No
     """The points of one metric after a step; None where there are none."""
     cursor = connection.connection.cursor()  # the driver's own: SQLAlchemy's rows cost more than reading them
     try:
-        cursor.execute(_SELECTS[connection.dialect.name], (run, key, after))
+        cursor.execute(_SELECTS[connection.dialect.name], (run, key, run, key, after, after))
         chunks = [_unpack(data) for (data,) in cursor.fetchall()]
     finally:
         cursor.close()
@@ -134,8 +138,10 @@ def _read(connection: Connection, run: int, key: int, after: int) -> Points | No
 
 _SELECTS = {
     dialect: (
-        f"SELECT data FROM metrics WHERE run = {mark} AND key = {mark} AND last_step > {mark} "
-        "ORDER BY first_step"
+        # The inner query finds the one chunk that may reach across the step; the index skips those before.
+        f"SELECT data FROM metrics WHERE run = {mark} AND key = {mark} AND first_step >= coalesce((SELECT "
+        f"max(first_step) FROM metrics WHERE run = {mark} AND key = {mark} AND first_step <= {mark}), 0) "
+        f"AND last_step > {mark} ORDER BY first_step"
     )
     for dialect, mark in {"sqlite": "?", "postgresql": "%s"}.items()
 }

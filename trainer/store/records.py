@@ -30,11 +30,8 @@ class RunningAttempt:
 
     run_id: UUID
     number: int
-    started_at: datetime
     pid: int | None
-    """Of the worker, from ``record_process`` or its first report; None before either."""
-    pid_seen_at: datetime | None
-    """When that pid was first known. A process with this pid that was created later is another one."""
+    """Of the worker, as its last report gave it; None before the first."""
     last_report_at: datetime | None
     stop_requested_at: datetime | None
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, update
 
-from trainer.schema import Report, ReportReply, Summary
+from trainer.schema import End, Report, ReportReply, RunState, Summary
 from trainer.store import checkpoints, logs, metrics, recordings
 from trainer.store.errors import BadReport, BadToken, StaleAttempt
 from trainer.store.lifecycle import finish, hash_token
@@ -56,7 +56,7 @@ def accept(
         return reply, {}  # stored before; its answer was lost on the way
     if attempt.ended_at is not None:
         raise StaleAttempt(f"attempt {number} has ended", "exit; nothing more of it will be stored")
-    run, at = attempt.run, now()
+    run = attempt.run
     keys = names.ids(connection, [*report.metrics, *(vector.name for vector in report.vectors)])
     metrics.write(connection, run, keys, report.metrics)
     recordings.write_vectors(connection, run, keys, report.vectors)
@@ -64,23 +64,30 @@ def accept(
     logs.append(connection, run, number, report.log)
     if report.checkpoint is not None and checkpoint is not None:
         checkpoints.write(connection, run, report.checkpoint, checkpoint)
-    seen = attempt.pid_seen_at if attempt.pid == report.pid else at
     connection.execute(
         update(attempts)
         .where(attempts.c.run == run, attempts.c.number == number)
-        .values(next_sequence=report.sequence + 1, last_report_at=at, pid=report.pid, pid_seen_at=seen)
+        .values(next_sequence=report.sequence + 1, last_report_at=now(), pid=report.pid)
     )
-    changed: dict[str, Any] = {"step": report.step}
+    # A resumed worker reports before it has read its checkpoint: the run stands at its step meanwhile.
+    changed: dict[str, Any] = {"step": max(report.step, attempt.step)}
     if report.summary is not None:
         changed |= summary_columns(merge(Summary.model_validate_json(attempt.summary), report.summary))
     connection.execute(update(runs).where(runs.c.number == run).values(changed))
     if report.end is not None:
-        finish(connection, run, number, report.end.state, report.end.reason)
+        finish(connection, run, number, *_verdict(report.end, changed["step"], by_user=reply.stop))
     return reply, keys
 
 
+def _verdict(end: End, step: int, *, by_user: bool) -> tuple[RunState, str | None]:
+    """How the attempt ended: a worker that got no answer in time cannot know who wanted it to."""
+    if end.state is RunState.INTERRUPTED and by_user:
+        return RunState.STOPPED, f"stopped at update {step}"
+    return end.state, end.reason
+
+
 def authorize(connection: Connection, run_id: UUID, number: int, token: str) -> AnyRow:
-    """The attempt's row with the run's summary, if the token is its own and no later attempt took over.
+    """The attempt's row with the run's summary and step, if the token is its own and no later one took over.
 
     Raises:
         RunNotFound: the run was deleted.
@@ -91,7 +98,7 @@ def authorize(connection: Connection, run_id: UUID, number: int, token: str) -> 
     if run is None:
         raise not_found(run_id)
     attempt = connection.execute(
-        select(*attempts.c, runs.c.summary)
+        select(*attempts.c, runs.c.summary, runs.c.step)
         .join(runs, runs.c.number == attempts.c.run)
         .where(attempts.c.run == run.number, attempts.c.number == min(number, 2**31 - 1))
     ).one_or_none()

@@ -54,9 +54,7 @@ def _summary_at(connection: Connection, run: Run, step: int | None) -> Summary:
     stays = run.summary.model_dump(include={"parameters", "device", "chance"})
     if step is None:
         return Summary(**stays)
-    stays |= run.summary.model_dump(
-        include={"steps_per_second", "sequences_per_second", "clip_rate", "bits_per_character"}
-    )
+    stays |= run.summary.model_dump(include={"steps_per_second", "sequences_per_second", "clip_rate"})
     losses = metrics.points_of(connection, run.number, "loss")
     validation = metrics.points_of(connection, run.number, "validation/loss")
     errors = metrics.points_of(connection, run.number, "validation/error")
@@ -73,8 +71,11 @@ def _summary_at(connection: Connection, run: Run, step: int | None) -> Summary:
             stays |= {
                 "best_step": int(validation[STEP, best]),
                 "best_validation_loss": float(values[best]),
-                "best_validation_error": error_at.get(float(validation[STEP, best])),
             }
+        if errors.size:
+            stays["best_validation_error"] = float(errors[VALUE].min())  # each best is taken by itself
+        if run.summary.bits_per_character is not None and stays["validation_loss"] is not None:
+            stays["bits_per_character"] = stays["validation_loss"] / math.log(2)
     if run.summary.solved_at is not None and run.summary.solved_at <= step:
         stays |= {"solved": run.summary.solved, "solved_at": run.summary.solved_at}
     return Summary(**stays)

@@ -47,9 +47,9 @@ class Store:
     def close(self) -> None:
         self._database.close()
 
-    def answers(self) -> bool:
-        """Whether the database answers; raises what its driver raises otherwise."""
-        return self._database.answers()
+    def check(self) -> None:
+        """Raises StoreAway unless the database answers."""
+        self._database.check()
 
     # --- Runs ----------------------------------------------------------------------------------------
 
@@ -124,11 +124,6 @@ class Store:
         """
         with self._database.writing() as connection:
             return lifecycle.start_attempt(connection, run_id)
-
-    def record_process(self, run_id: UUID, number: int, pid: int) -> None:
-        """Remember the process of an attempt from its start, before its first report."""
-        with self._database.writing() as connection:
-            lifecycle.record_process(connection, run_id, number, pid)
 
     def request_stop(self, run_id: UUID) -> Run:
         """Stop a queued run at once; remember it for a running one; leave one that is over."""

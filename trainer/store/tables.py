@@ -1,7 +1,7 @@
 """The database's tables, portable between SQLite and PostgreSQL.
 
 Times are microseconds since 1970 UTC in integers: SQLite has no type for them, and integers sort.
-Rows of a run carry its small integer ``number``, not its UUID, which keeps a metric row near 40 bytes.
+Rows of a run carry its small integer ``number``, not its UUID.
 """
 
 from __future__ import annotations
@@ -88,9 +88,6 @@ attempts = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Column("pid", BigInteger),
-    Column(
-        "pid_seen_at", BigInteger
-    ),  # when this pid was first known: a process younger than that is another
     Column("last_report_at", BigInteger),
     Column("next_sequence", BigInteger, nullable=False),
     Column("stop_requested_at", BigInteger),

@@ -59,6 +59,11 @@ def test_chunks_behave_like_a_dictionary_of_points(actions: list[list[tuple[int,
             assert stored[metrics.STEP].tolist() == sorted(expected)
             assert stored[metrics.VALUE].tolist() == [expected[step] for step in sorted(expected)]
             assert stored[metrics.SECONDS].tolist() == [step / 2 for step in sorted(expected)]
+            for after in (0, 7, 20, 39):
+                later = metrics._read(connection, 1, 7, after)
+                assert ([] if later is None else later[metrics.STEP].tolist()) == [
+                    step for step in sorted(expected) if step > after
+                ]
             spans = connection.exec_driver_sql(
                 "SELECT first_step, last_step FROM metrics ORDER BY first_step"
             ).all()

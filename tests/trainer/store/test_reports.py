@@ -276,3 +276,32 @@ def test_writers_in_many_threads_lose_nothing(store: Store) -> None:
         thread.join()
     assert failures == []
     assert [len(store.metrics([a.run_id])[a.run_id]) for a in attempts] == [15] * 4
+
+
+def test_a_resumed_run_stands_at_its_checkpoint_until_its_worker_has_read_it(store: Store) -> None:
+    """A worker reports from its first half second on, when it does not know its step yet."""
+    attempt = started(store)
+    data = b"weights"
+    post(store, attempt, report(0, 30, metrics={"loss": column([30])}, checkpoint=checkpoint(30, data)), data)
+    end(store, attempt)
+    store.requeue(attempt.run_id)
+    again = store.start_attempt(attempt.run_id)
+    assert store.run(attempt.run_id).step == 30
+    post(store, again, report(0, 0))
+    assert store.run(attempt.run_id).step == 30
+    post(store, again, report(1, 31))
+    assert store.run(attempt.run_id).step == 31
+
+
+def test_a_worker_that_could_not_learn_who_ended_it_is_stopped_where_the_user_asked_for_it(
+    store: Store,
+) -> None:
+    """Its last checkpoint took so long to post that it got no answer before its last word."""
+    for asked, state in ((True, RunState.STOPPED), (False, RunState.INTERRUPTED)):
+        attempt = started(store)
+        if asked:
+            store.request_stop(attempt.run_id)
+        post(store, attempt, report(0, 7, end=End(state=RunState.INTERRUPTED, reason="SIGTERM")))
+        run = store.run(attempt.run_id)
+        assert run.state is state
+        assert run.reason == ("stopped at update 7" if asked else "SIGTERM")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import struct
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -80,6 +81,15 @@ class ServiceInMemory:
         )
         transport = httpx.MockTransport(self.handle)
         run_attempt(assignment, Reporter(assignment, interval=interval, transport=transport))
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """A worker takes over SIGTERM and ignores SIGINT, for its whole process: here that is pytest's own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -68,6 +68,13 @@ def test_validation_gradients_and_samples_come_when_they_were_asked_for(service:
     assert all(isinstance(sample.content, SequenceSample) for sample in service.samples)
 
 
+def test_who_asks_for_no_samples_and_no_gradients_gets_none(service: Any) -> None:
+    service.train(config(analysis={"every": None, "samples_every": None}))
+    assert service.end.state is RunState.FINISHED
+    assert service.samples == []
+    assert not any(report.vectors for report in service.reports)
+
+
 def test_the_summary_of_a_finished_run_is_what_the_network_it_stored_achieves(service: Any) -> None:
     """The closing test is done again here, from the last checkpoint."""
     service.train(config())
@@ -98,6 +105,7 @@ def test_a_run_resumed_from_any_checkpoint_repeats_the_unbroken_one_bit_for_bit(
     service: Any, another_service: Any, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint after every block; the second attempt starts from one in the middle."""
+    monkeypatch.setattr(callbacks, "FIRST_CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(callbacks, "CHECKPOINT_SHARE", 1e9)
     whole = config(**given)

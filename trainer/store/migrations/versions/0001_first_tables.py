@@ -72,7 +72,6 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("pid", sa.BigInteger(), nullable=True),
-        sa.Column("pid_seen_at", sa.BigInteger(), nullable=True),
         sa.Column("last_report_at", sa.BigInteger(), nullable=True),
         sa.Column("next_sequence", sa.BigInteger(), nullable=False),
         sa.Column("stop_requested_at", sa.BigInteger(), nullable=True),

@@ -1,0 +1,134 @@
+"""Run and Compare over a fake service: what a reader is told, and that no answer makes a page loop."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from conftest import Open
+from fake_service import FakeService, make_run
+from streamlit.testing.v1 import AppTest
+
+from dashboard.client import Client, NotFound, ServiceAway
+from dashboard.theme import run_color
+from trainer.schema import RunState, VectorSeries
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(e.value for e in [*app.markdown, *app.caption, *app.info, *app.error, *app.subheader])
+
+
+def test_a_section_that_is_not_found_while_its_run_is_says_so_and_does_not_start_over(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = fake.add(make_run(1))
+    asked: list[UUID] = []
+
+    def gone(_: Client, run_id: UUID, **_options: object) -> None:
+        asked.append(run_id)
+        if len(asked) > 20:
+            raise AssertionError("the page starts over for ever")
+        raise NotFound("There are no metrics here.", "Look elsewhere.")
+
+    monkeypatch.setattr(Client, "metrics", gone)
+    app = open_page("views/run.py", run=str(run.id))
+    assert "There are no metrics here" in words(app).replace("\\", "")
+    assert len(asked) <= 3
+
+
+def test_a_run_deleted_under_the_readers_eyes_is_reported(open_page: Open, fake: FakeService) -> None:
+    (run,) = fake.add(make_run(1))
+    app = open_page("views/run.py", run=str(run.id))
+    fake.runs.clear()
+    app.run()
+    assert "This run is not here" in words(app)
+
+
+def test_the_curve_follows_the_newest_recording_until_a_step_is_chosen(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = fake.add(make_run(1, state=RunState.RUNNING))
+    steps = [0, 50]
+
+    def recorded(_: Client, _run_id: UUID, **_options: object) -> dict[str, VectorSeries]:
+        return {"h/0": VectorSeries(steps=list(steps), norms=[[0.1, 0.2] for _ in steps])}
+
+    monkeypatch.setattr(Client, "gradients", recorded)
+    app = open_page("views/run.py", run=str(run.id))
+    app.query_params["view"] = "Gradient through time"
+    app.run()
+    assert "At step 50" in words(app)
+    steps.append(100)
+    app.run()
+    assert "At step 100" in words(app)
+    app.select_slider(key="curve-step").set_value(50).run()
+    assert "At step 50" in words(app)
+    steps[:] = [0, 100, 200]  # the service thins what lies around the chosen step
+    app.run()
+    assert app.select_slider(key="curve-step").value == 50
+    assert "At step 0" in words(app)
+
+
+def test_compare_shows_colour_state_and_progress_of_each_run(open_page: Open, fake: FakeService) -> None:
+    first, second = fake.add(
+        make_run(1, name="first", state=RunState.RUNNING), make_run(2, name="second", state=RunState.QUEUED)
+    )
+    app = open_page("views/compare.py", runs=f"{first.id},{second.id}")
+    shown = words(app)
+    for run, state in ((first, "Running"), (second, "Queued")):
+        assert state in shown
+        assert f"step {run.step:,} of {run.config.training.steps:,}" in shown
+    marks = " ".join(element.proto.body for element in app.get("html"))
+    assert run_color(first.number) in marks
+    assert run_color(second.number) in marks
+
+
+def test_compare_goes_on_without_a_run_that_is_deleted_meanwhile(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, doomed = fake.add(make_run(1, name="kept"), make_run(2, name="doomed"))
+    answer = Client.run
+
+    def gone(client: Client, run_id: UUID) -> object:
+        if run_id == doomed.id:
+            raise NotFound("No such run.", "")
+        return answer(client, run_id)
+
+    monkeypatch.setattr(Client, "run", gone)  # while the list of runs still holds it
+    app = open_page("views/compare.py", runs=f"{kept.id},{doomed.id}")
+    assert list(app.dataframe[0].value["run"]) == ["kept"]
+
+
+def test_a_service_that_goes_away_under_a_live_page_is_said_once(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = fake.add(make_run(1, state=RunState.RUNNING))
+    app = open_page("views/run.py", run=str(run.id))
+    answers = iter([run])  # the page itself still gets an answer, the parts that it draws do not
+
+    def away(_: Client, *_args: object, **_options: object) -> object:
+        found = next(answers, None)
+        if found is None:
+            raise ServiceAway("The training service does not answer.", "Try again in a moment.")
+        return found
+
+    for request in ("run", "metrics"):
+        monkeypatch.setattr(Client, request, away)
+    monkeypatch.setattr(Client, "healthy", lambda _: False)
+    app.run()
+    assert not app.exception
+    assert [title.value for title in app.subheader] == [":material/cloud_off: The training service is away"]
+
+
+def test_one_unanswered_request_of_a_living_service_is_told_in_its_place(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = fake.add(make_run(1, state=RunState.RUNNING))
+
+    def slow(_: Client, *_args: object, **_options: object) -> object:
+        raise ServiceAway("No answer in time.", "Try again in a moment.")
+
+    monkeypatch.setattr(Client, "metrics", slow)
+    app = open_page("views/run.py", run=str(run.id))
+    assert "No answer in time" in words(app).replace("\\", "")
+    assert "The training service is away" not in words(app)
