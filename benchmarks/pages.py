@@ -28,7 +28,9 @@ def measure() -> list[Result]:
             table, curves = [], []
             for some in compared:  # the two take turns
                 table.append(milliseconds(service, "/runs", {"limit": "100"}))
-                curves.append(milliseconds(service, "/metrics", {"ids": some, "keys": "loss", "max_points": "400"}))
+                curves.append(
+                    milliseconds(service, "/metrics", {"ids": some, "keys": "loss", "max_points": "400"})
+                )
     return [
         result(f"GET /runs, {RUNS:,} stored", table),
         result(f"GET /metrics of {COMPARED} runs, {POINTS:,} points each", curves),

@@ -35,7 +35,7 @@ def _connection() -> _Connection:
 def client() -> Client:
     """The process's client; the first caller finds or starts the service while the page says so.
 
-    Raises ServiceAway where there is none: `page` below shows that.
+    Raises ServiceAway where there is none: ``guarded`` below shows that.
     """
     connection = _connection()
     if connection.client is not None:

@@ -76,7 +76,7 @@ STATE_HELP: dict[RunState, str] = {
     RunState.FINISHED: "Made all its steps, or solved its task.",
     RunState.STOPPED: "You stopped it. It can be resumed where it left off.",
     RunState.FAILED: "Ended by an error; the reason is shown with the run.",
-    RunState.INTERRUPTED: "Its process ended without a word. It can be resumed from its last checkpoint.",
+    RunState.INTERRUPTED: "Its process was ended from outside. It can be resumed from its last checkpoint.",
 }
 
 StateColor = Literal["gray", "blue", "green", "yellow", "red", "violet"]

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.schema import RunConfig
+from trainer.schema import RunConfig, TrainingConfig
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
@@ -48,15 +48,27 @@ NONE_WORDS = {
 }
 
 
-def command(config: RunConfig) -> str:
-    """The command line that trains the same run; settings at their defaults are left out."""
-    usual = flat(RunConfig(model={}, task={}))
+def command(config: RunConfig, training_defaults: Mapping[str, Any]) -> str:
+    """The command line that trains the same run; settings that it would take by itself are left out.
+
+    ``training_defaults`` are those of the run's task, which the command starts from.
+    """
+    usual = flat(RunConfig(model={}, task={}, training=TrainingConfig(**training_defaults)))
     changed = {name: value for name, value in flat(config).items() if usual.get(name, ...) != value}
     parts = ["python -m trainer train"]
     for name, value in changed.items():
-        shown = value if isinstance(value, str) else json.dumps(value)
+        shown = value if isinstance(value, str) and not _reads_as_json(value) else json.dumps(value)
         parts.append(f"--set {shlex.quote(f'{name}={shown}')}")
     return " \\\n  ".join(parts)
+
+
+def _reads_as_json(text: str) -> bool:
+    """Whether a bare ``text`` would be taken for a number, null, true or false: the id of a corpus may be."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def words(name: str, value: Any) -> str:

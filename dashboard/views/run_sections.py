@@ -224,7 +224,7 @@ def _sequence_samples(chosen: list[Sample], at: int, run: Run, samples: list[Sam
     st.dataframe(list(rows.values()), hide_index=True, column_order=["step", *names])
 
 
-def configuration(_service: Client, run: Run) -> None:
+def configuration(service: Client, run: Run) -> None:
     """All settings, to read and to take away."""
     settings = flat(run.config)
     groups = {"model": "Network", "task": "Task", "training": "Training", "analysis": "Recording"}
@@ -250,7 +250,13 @@ def configuration(_service: Client, run: Run) -> None:
         st.code(text, language="json", height=320)
     with right:
         _heading("On the command line", "Trains the same run in a terminal, into the same store.")
-        st.code(command(run.config), language="bash", wrap_lines=True, height=320)
+        task = task_entry(service, run)
+        st.code(
+            command(run.config, task.training_defaults if task else {}),
+            language="bash",
+            wrap_lines=True,
+            height=320,
+        )
     st.download_button(
         "run.json", text, file_name="run.json", mime="application/json", icon=":material/download:"
     )

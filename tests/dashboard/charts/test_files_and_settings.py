@@ -7,11 +7,17 @@ import io
 import json
 import re
 import shlex
+from typing import Any
+
+import pytest
 
 from dashboard.charts.compare import metric_figure
 from dashboard.charts.curves import Curve
 from dashboard.charts.export import curves_csv, harmless, standalone_html
 from dashboard.charts.settings import command, differing
+from trainer.cli.train import assemble
+from trainer.cli.train import with_defaults as fill_in
+from trainer.config import catalog, with_defaults
 from trainer.schema import RunConfig, Series, TrainingConfig
 
 POINTS = Series(
@@ -62,7 +68,7 @@ def test_only_settings_that_differ_are_listed() -> None:
 
 
 def test_the_command_sets_all_that_is_not_a_default() -> None:
-    words = shlex.split(command(LSTM).replace("\\\n", " "))
+    words = shlex.split(command(LSTM, {}).replace("\\\n", " "))
     assert words[:4] == ["python", "-m", "trainer", "train"]
     given = dict(word.split("=", 1) for word in words[5::2])
     assert given.pop("model.name") == "lstm"
@@ -73,3 +79,21 @@ def test_the_command_sets_all_that_is_not_a_default() -> None:
         "task.length": 50,
         "training.clip": None,
     }
+
+
+@pytest.mark.parametrize(
+    "task",
+    [{"name": "adding"}, {"name": "temporal_order"}, {"name": "characters", "corpus": "12e4567890123456"}],
+)
+@pytest.mark.parametrize(
+    "training", [{}, {"steps": 7, "precision": "bf16"}, {"k1": 3, "k2": None, "clip": None}]
+)
+def test_the_command_line_reads_the_command_back_as_the_same_run(
+    task: dict[str, Any], training: dict[str, Any]
+) -> None:
+    """With its own parser and its own defaults, which are the task's. The corpus has an id like a number."""
+    whole = with_defaults(RunConfig(model={"name": "gru"}, task=task, training=training, seed=3))
+    entry = next(entry for entry in catalog().tasks if entry.name == task["name"])
+    typed = shlex.split(command(whole, entry.training_defaults).replace("\\\n", " "))
+    understood = fill_in(assemble({}, typed[5::2]), catalog())
+    assert with_defaults(RunConfig.model_validate(understood)) == whole
