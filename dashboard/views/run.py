@@ -8,7 +8,7 @@ from uuid import UUID
 
 import streamlit as st
 
-from dashboard.client import Client, NotFound, Refused
+from dashboard.client import Client, NotFound, Trouble
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import count, duration, number, plain, share
 from dashboard.views.parts import LIVE_EVERY, run_ids, state_badge, title_of
@@ -17,6 +17,8 @@ from trainer.schema import Run, RunState
 
 STOPPING = "run.stopping"
 """Where the session keeps the attempt that it asked to stop."""
+TROUBLE = "run.trouble"
+"""And why a request was refused, until that has been shown."""
 
 
 @guarded
@@ -82,6 +84,8 @@ def _header(service: Client, run_id: UUID, shown_as: RunState) -> None:
         st.rerun()
     if run.state.is_over != shown_as.is_over:
         st.rerun()  # the page draws itself anew, polling or at rest
+    if (trouble := st.session_state.pop(TROUBLE, None)) is not None:
+        show_trouble(trouble)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="content"):
             st.title(plain(run.name), anchor=False)
@@ -104,13 +108,24 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
     if not run.state.is_over:
         label = "Stopping …" if stopping else "Stop"
         about = "It writes a checkpoint and ends within 10 s; it can be resumed."
-        if st.button(label, icon=":material/stop:", key="stop", disabled=stopping, help=about):
-            _ask(partial(service.stop, run.id))
-            st.session_state[STOPPING] = (run.id, run.attempt)
-            st.rerun()
-    if run.can_resume and st.button("Resume", icon=":material/play_arrow:", key="resume", type="primary"):
-        _ask(partial(service.resume, run.id))
-        st.rerun()
+        st.button(
+            label,
+            icon=":material/stop:",
+            key="stop",
+            disabled=stopping,
+            help=about,
+            on_click=_ask_to_stop,
+            args=(service, run),
+        )
+    if run.can_resume:
+        st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            key="resume",
+            type="primary",
+            on_click=_ask,
+            args=(partial(service.resume, run.id),),
+        )
     if st.button(
         "Launch again", icon=":material/replay:", key="again", help="With these settings, or others"
     ):
@@ -119,13 +134,23 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
         st.switch_page("views/compare.py", query_params={"runs": str(run.id)})
 
 
-def _ask(request: Callable[[], Run]) -> None:
-    """Send a request; where it is refused, say why and draw no further."""
+def _ask_to_stop(service: Client, run: Run) -> None:
+    if _ask(partial(service.stop, run.id)):
+        st.session_state[STOPPING] = (run.id, run.attempt)
+
+
+def _ask(request: Callable[[], Run]) -> bool:
+    """Send a request, as a button's callback; where it is refused, leave why to be shown.
+
+    A callback runs whatever the click's own rerun comes to. Asking whether a button was pressed loses the
+    click where the page, just then, finds the run's state changed and begins anew.
+    """
     try:
         request()
-    except (Refused, NotFound) as refusal:
-        show_trouble(refusal)
-        st.stop()
+    except Trouble as trouble:
+        st.session_state[TROUBLE] = trouble
+        return False
+    return True
 
 
 def _state_words(run: Run) -> None:
