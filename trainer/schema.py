@@ -91,7 +91,7 @@ class AnalysisConfig(Wire):
 
     every: int | None = Field(default=50, title="Record gradients every (updates)", ge=1)
     """Updates between two recordings of the gradient at every timestep; empty records none."""
-    probe_size: int = Field(default=16, title="Probe batch (sequences)", ge=1, le=256)
+    probe_size: int = Field(default=8, title="Probe batch (sequences)", ge=1, le=256)
     """Sequences in the fixed probe batch on which that gradient is measured."""
     samples_every: int | None = Field(default=250, title="Take samples every (updates)", ge=1)
     """Updates between two samples of what the network produces; empty takes none."""
