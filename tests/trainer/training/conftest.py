@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from trainer import callbacks
 from trainer.corpora import builtin_corpora
 from trainer.reporter import Reporter
 from trainer.schema import Assignment, End, Report, RunConfig, Sample
@@ -81,6 +82,28 @@ class ServiceInMemory:
         )
         transport = httpx.MockTransport(self.handle)
         run_attempt(assignment, Reporter(assignment, interval=interval, transport=transport))
+
+    def train_keeping_checkpoints(
+        self, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> list[tuple[int, bytes]]:
+        """One attempt that writes a checkpoint after every block: (step, data) of all of them.
+
+        The service itself gets only the newest of those that were written between two posts.
+        """
+        taken: list[tuple[int, bytes]] = []
+        post = Reporter.checkpoint
+
+        def keep_and_post(reporter: Reporter, step: int, data: bytes, validation_loss: float | None) -> None:
+            taken.append((step, data))
+            post(reporter, step, data, validation_loss)
+
+        with monkeypatch.context() as during:
+            during.setattr(callbacks, "FIRST_CHECKPOINT_SECONDS", 0.0)
+            during.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
+            during.setattr(callbacks, "CHECKPOINT_SHARE", 1e9)
+            during.setattr(Reporter, "checkpoint", keep_and_post)
+            self.train(config)
+        return taken
 
 
 @pytest.fixture(autouse=True)

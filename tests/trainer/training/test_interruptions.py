@@ -299,24 +299,12 @@ def test_a_judgement_takes_as_many_sequences_at_once_as_fit_and_the_verdict_coun
 def test_a_bf16_stream_carries_its_state_through_windows_and_a_checkpoint_bit_for_bit(
     service: Any, another_service: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks, "FIRST_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(callbacks, "CHECKPOINT_SHARE", 1e9)
     given = config(
         model={"name": name, "hidden_size": 8, "layers": 2},
         task=STREAM["task"],
         training={**STREAM["training"], "precision": "bf16"},
     )
-    taken: list[tuple[int, bytes]] = []
-    real = Reporter.checkpoint
-
-    def keep(self: Reporter, step: int, data: bytes, loss: float | None) -> None:
-        taken.append((step, data))
-        real(self, step, data, loss)
-
-    with monkeypatch.context() as during:
-        during.setattr(Reporter, "checkpoint", keep)
-        service.train(given)
+    taken = service.train_keeping_checkpoints(given, monkeypatch)
     step, data = taken[len(taken) // 2]
     assert step < 60
     another_service.checkpoints[:] = [(step, data)]

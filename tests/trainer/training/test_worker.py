@@ -13,12 +13,10 @@ import torch
 
 from models import MODELS
 from models.base import named_tensors
-from trainer import callbacks
 from trainer.checkpoint import unpack
 from trainer.config import resolve
 from trainer.corpora import builtin_corpora
 from trainer.evaluation import evaluate
-from trainer.reporter import Reporter
 from trainer.schema import Report, RunConfig, RunState, SequenceSample, TextSample
 from trainer.seeds import generator
 
@@ -105,20 +103,8 @@ def test_a_run_resumed_from_any_checkpoint_repeats_the_unbroken_one_bit_for_bit(
     service: Any, another_service: Any, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint after every block; the second attempt starts from one in the middle."""
-    monkeypatch.setattr(callbacks, "FIRST_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(callbacks, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(callbacks, "CHECKPOINT_SHARE", 1e9)
     whole = config(**given)
-    taken: list[tuple[int, bytes]] = []
-    post = Reporter.checkpoint
-
-    def keep_and_post(self: Reporter, step: int, data: bytes, validation_loss: float | None) -> None:
-        taken.append((step, data))
-        post(self, step, data, validation_loss)
-
-    with monkeypatch.context() as during:
-        during.setattr(Reporter, "checkpoint", keep_and_post)
-        service.train(whole)
+    taken = service.train_keeping_checkpoints(whole, monkeypatch)
     taken = [(step, data) for step, data in taken if step < 60]
     assert len(taken) >= 4
     for step, data in (taken[0], taken[len(taken) // 2], taken[-1]):
