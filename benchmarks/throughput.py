@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
 
 from benchmarks.bare import PEERS, WARM_UP
 from benchmarks.report import Result, median, ratio_of_pairs
@@ -14,16 +16,24 @@ from models import MODELS
 from trainer.schema import RunState
 
 LENGTH, BATCH_SIZE, HIDDEN_SIZE, CLIP_AT = 50, 32, 64, 1.0
-UPDATES = 1500
-"""In each repeat: enough for validations, samples, recorded gradients and checkpoints to count."""
+UPDATES = 600
+"""In each turn: enough for validations, samples, recorded gradients and a checkpoint to count, and so few
+that the machine's noise meets both neighbours."""
+TURNS = 3
+"""Turns for each repeat of the other measurements: this ratio is the one that noise disturbs most."""
 
 
 def measure(repeats: int) -> list[Result]:
-    """One result for each registered network. The two sides take turns, so that noise meets both."""
+    """One result for each registered network. The two sides take turns, and take turns at going first."""
     results = []
     with TemporaryDirectory() as folder, Service(Path(folder)) as service:
         for name, spec in MODELS.items():
-            pairs = [(launched(service, name), bare(name)) for _ in range(repeats)]
+            with Bare(name) as bare:
+                pairs = []
+                for turn in range(TURNS * repeats):
+                    peer_first = bare.updates_per_second() if turn % 2 else None
+                    ours = launched(service, name)
+                    pairs.append((ours, peer_first or bare.updates_per_second()))
             results.append(
                 Result(
                     name=f"Updates/s, {spec.title}",
@@ -62,17 +72,38 @@ def launched(service: Service, name: str) -> float:
     return UPDATES / (loss.seconds[-1] - loss.seconds[WARM_UP - 1])
 
 
-def bare(name: str) -> float:
-    """The same in a bare loop, in a process of its own as the run had."""
-    if name not in PEERS:
-        raise LookupError(f"benchmarks/bare.py knows no torch.nn counterpart of {name!r}: add it to PEERS")
-    sizes = {"updates": UPDATES, "length": LENGTH, "batch-size": BATCH_SIZE, "hidden-size": HIDDEN_SIZE}
-    options = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bare", name, *options, "--clip-at", str(CLIP_AT)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout)
+class Bare:
+    """The same in a bare loop, in a process of its own as the run has; a context manager."""
+
+    def __init__(self, name: str) -> None:
+        if name not in PEERS:
+            raise LookupError(
+                f"benchmarks/bare.py knows no torch.nn counterpart of {name!r}: add it to PEERS"
+            )
+        sizes = {"length": LENGTH, "batch-size": BATCH_SIZE, "hidden-size": HIDDEN_SIZE, "clip-at": CLIP_AT}
+        options = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
+        self.command = [sys.executable, "-m", "benchmarks.bare", name, *options]
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            self.command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.updates_per_second(WARM_UP)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()  # its loop over lines ends
+        self.process.wait()
+        self.process.stdout.close()
+
+    def updates_per_second(self, updates: int = UPDATES) -> float:
+        """Take a turn."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{updates}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -90,6 +90,40 @@ class Network(nn.Module, ABC, Generic[State]):
             outputs.append(y_t)
             states.append(state)
         return torch.stack(outputs, dim=1), states
+
+    def state_gradients(
+        self, x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
+    ) -> dict[str, Tensor]:
+        """The *total* derivative of a loss by the state at every timestep: dE/ds_t.
+
+        By autograd over ``unroll``. A network may override this with something quicker that gives the same.
+
+        Args:
+            x: (B, T, D) inputs.
+            state: the state before the first timestep, taken as a constant; ``None`` is the initial one.
+            loss: gives a scalar from the (B, T, O) outputs.
+
+        Returns:
+            (T, B, H) gradients by field and layer, ``"h/0"``, …; zero where the loss does not depend on a
+            state; empty for a network without memory. Parameters' ``.grad`` is left alone.
+        """
+        start = self.initial_state(x.shape[0]) if state is None else state
+        if next(named_tensors(start), None) is None:
+            return {}
+        with torch.enable_grad():
+            # Gradients are wanted for states only; this gives every state a graph, whatever weights are
+            # frozen and however little of it is computed.
+            start = map_state(lambda tensor: tensor.detach().requires_grad_(), start)
+            outputs, states = self.unroll(x.detach().requires_grad_(), start)
+            history: dict[str, list[Tensor]] = {}
+            for state_t in states:
+                for name, tensor in named_tensors(state_t):
+                    history.setdefault(name, []).append(tensor)
+            wanted = [tensor for tensors in history.values() for tensor in tensors]
+            gradients = iter(
+                torch.autograd.grad(loss(outputs), wanted, allow_unused=True, materialize_grads=True)
+            )
+        return {name: torch.stack([next(gradients) for _ in states]) for name in history}
 
     def multiplications_per_timestep(self) -> int:
         """Multiplications in the weight matrices for one timestep of one sequence.

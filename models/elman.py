@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.recurrent import LayerState, LayerWeights, RecurrentConfig, RecurrentNetwork
+from models.recurrent import LayerState, LayerWeights, RecurrentConfig, RecurrentNetwork, Sweep
 
 
 class ElmanConfig(RecurrentConfig):
@@ -47,8 +47,25 @@ class Elman(RecurrentNetwork[ElmanState]):
             batch_first=True,
         )
         super().__init__(rnn, output_size)
+        self.kernel = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}[config.nonlinearity]
         self.nonlinearity = {"tanh": torch.tanh, "relu": torch.relu}[config.nonlinearity]
 
     def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
         (h,) = previous
         return (self.nonlinearity(torch.addmm(a_t, h, weights.Ws_T)),)
+
+    def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
+        del a, previous  # the outputs say it all
+        slope = 1 - h * h if self.nonlinearity is torch.tanh else (h > 0).to(h)  # (T, B, H)
+        Ws = weights.Ws_T.t()
+
+        def back(reaching: Tensor) -> tuple[LayerState, Tensor]:
+            dh = reaching[-1]
+            of_h = [dh]
+            for slope_t, reaching_before in reversed(list(zip(slope[1:], reaching[:-1], strict=True))):
+                dh = torch.addmm(reaching_before, dh * slope_t, Ws)
+                of_h.append(dh)
+            total = torch.stack(of_h[::-1])
+            return (total,), total * slope
+
+        return back

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.recurrent import LayerState, LayerWeights, RecurrentConfig, RecurrentNetwork
+from models.recurrent import (
+    LayerState,
+    LayerWeights,
+    RecurrentConfig,
+    RecurrentNetwork,
+    Sweep,
+    before_each,
+)
 
 
 class GRUConfig(RecurrentConfig):
@@ -38,6 +45,7 @@ class GRU(RecurrentNetwork[GRUState]):
     """
 
     state_type = GRUState
+    kernel = staticmethod(torch.gru)
 
     def __init__(self, config: GRUConfig, input_size: int, output_size: int) -> None:
         rnn = nn.GRU(input_size, config.hidden_size, config.layers, batch_first=True)
@@ -53,3 +61,28 @@ class GRU(RecurrentNetwork[GRUState]):
         r, z = (xr + sr).sigmoid(), (xz + sz).sigmoid()
         n = torch.addcmul(xn, r, sn).tanh()
         return (n + z * (h - n),)  # = (1 - z) n + z h, with one product fewer
+
+    def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
+        h_before = before_each(h, *previous)
+        xr, xz, xn = a.chunk(3, dim=-1)
+        sr, sz, sn = F.linear(h_before, weights.Ws_T.t(), weights.bs).chunk(3, dim=-1)
+        r, z = (xr + sr).sigmoid(), (xz + sz).sigmoid()
+        n = torch.addcmul(xn, r, sn).tanh()
+        # dh_t times these is the gradient of the terms under r, z and n, and of sn
+        of_n = (1 - z) * (1 - n * n)
+        of_r, of_z = of_n * sn * r * (1 - r), (h_before - n) * z * (1 - z)
+        under_Ws = torch.stack((of_r, of_z, of_n * r), dim=2)  # (T, B, 3, H)
+        Ws = weights.Ws_T.t()
+
+        def back(reaching: Tensor) -> tuple[LayerState, Tensor]:
+            dh = reaching[-1]
+            of_h = [dh]
+            steps = zip(under_Ws[1:], z[1:], reaching[:-1], strict=True)
+            for under_t, z_t, reaching_before in reversed(list(steps)):
+                kept = torch.addcmul(reaching_before, dh, z_t)
+                dh = torch.addmm(kept, (under_t * dh[:, None]).flatten(1), Ws)
+                of_h.append(dh)
+            total = torch.stack(of_h[::-1])
+            return (total,), torch.cat((of_r * total, of_z * total, of_n * total), dim=-1)
+
+        return back

@@ -8,7 +8,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.recurrent import LayerState, LayerWeights, RecurrentConfig, RecurrentNetwork
+from models.recurrent import (
+    LayerState,
+    LayerWeights,
+    RecurrentConfig,
+    RecurrentNetwork,
+    Sweep,
+    before_each,
+)
 
 
 class LSTMConfig(RecurrentConfig):
@@ -50,6 +57,7 @@ class LSTM(RecurrentNetwork[LSTMState]):
     """
 
     state_type = LSTMState
+    kernel = staticmethod(torch.lstm)
 
     def __init__(self, config: LSTMConfig, input_size: int, output_size: int) -> None:
         super().__init__(
@@ -71,3 +79,43 @@ class LSTM(RecurrentNetwork[LSTMState]):
         i, f, g, o = torch.addmm(a_t, h, weights.Ws_T).chunk(4, dim=-1)  # torch.nn.LSTM's documented order
         c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
         return o.sigmoid() * c.tanh(), c
+
+    def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
+        first_h, c_t = previous
+        Ws = weights.Ws_T.t()
+        gates = (a + before_each(h, first_h) @ weights.Ws_T).view(*h.shape[:2], 4, -1)  # (T, B, 4, H)
+        under_i, under_f, under_g, under_o = gates.unbind(2)
+        i, f, g, o = under_i.sigmoid(), under_f.sigmoid(), under_g.tanh(), under_o.sigmoid()
+        cells = []
+        for f_t, written in zip(f, i * g, strict=True):
+            c_t = torch.addcmul(written, f_t, c_t)
+            cells.append(c_t)
+        c = torch.stack(cells)
+        squashed = c.tanh()
+        # dc_t times these is the gradient of the terms under i, f and g; dh_t times of_o of that under o
+        of_ifg = torch.stack(
+            (g * i * (1 - i), before_each(c, previous[1]) * f * (1 - f), i * (1 - g * g)), dim=2
+        )
+        of_o, c_to_h = squashed * o * (1 - o), o * (1 - squashed * squashed)
+
+        def back(reaching: Tensor) -> tuple[LayerState, Tensor]:
+            under = torch.empty_like(gates)  # the gradient of all terms under the gates
+            dh = reaching[-1]
+            dc = dh * c_to_h[-1]
+            of_h, of_c = [dh], [dc]
+            steps = zip(under[:, :, :3], of_ifg, under[:, :, 3], of_o, under.flatten(2), strict=True)
+            before = zip(reaching[:-1], c_to_h[:-1], f[1:], strict=True)
+            for (under_ifg, ifg_t, under_o, o_t, under_t), (reaching_before, c_to_h_before, f_t) in zip(
+                reversed(list(steps)[1:]), reversed(list(before)), strict=True
+            ):
+                torch.mul(ifg_t, dc[:, None], out=under_ifg)
+                torch.mul(o_t, dh, out=under_o)
+                dh = torch.addmm(reaching_before, under_t, Ws)
+                dc = torch.addcmul(dc * f_t, dh, c_to_h_before)
+                of_h.append(dh)
+                of_c.append(dc)
+            torch.mul(of_ifg[0], dc[:, None], out=under[0, :, :3])
+            torch.mul(of_o[0], dh, out=under[0, :, 3])
+            return (torch.stack(of_h[::-1]), torch.stack(of_c[::-1])), under.flatten(2)
+
+        return back

@@ -8,6 +8,7 @@ on its kernels (oneDNN, cuDNN), while ``step`` and ``unroll`` apply the cell to 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import Network, NetworkConfig, State
+from models.base import Network, NetworkConfig, State, named_tensors
 
 LayerState = tuple[Tensor, ...]
 """One layer's (B, H) tensors, in the order of the network's state fields; the first is its output, h."""
@@ -28,6 +29,15 @@ class RecurrentConfig(NetworkConfig):
     """Units in each layer, H: the numbers that the network carries from one timestep to the next."""
     layers: int = Field(default=1, ge=1, le=8)
     """Recurrent layers; each one reads the states of the layer below it at the same timestep."""
+
+
+Sweep = Callable[[Tensor], tuple[LayerState, Tensor]]
+"""One layer's backward pass through time, made of what its forward pass went through.
+
+From the (T, B, H) gradient that reaches each h_t from outside the layer (the readout, the layer above) to
+the (T, B, H) total gradient of each state tensor, in the order of the state's fields, and the (T, B, G·H)
+gradient of what ``drive`` made.
+"""
 
 
 class LayerWeights(NamedTuple):
@@ -48,6 +58,8 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
     state_type: ClassVar[type]
     """The NamedTuple of this network's state; its first field is ``h``."""
+    kernel: Callable[..., tuple[Tensor, ...]]
+    """PyTorch's fused function for a whole sequence, the one under ``rnn``."""
 
     def __init__(self, rnn: nn.RNNBase, output_size: int) -> None:
         """Take the fused, batch-first module that holds the weights, and add a readout to ``output_size``."""
@@ -74,20 +86,30 @@ class RecurrentNetwork(Network[State], Generic[State]):
         """
         return F.linear(below, weights.Wx, weights.bx + weights.bs)
 
+    @abstractmethod
+    def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
+        """The backward pass of ``cell`` through all timesteps, its derivatives written out.
+
+        All that does not depend on the gradient is computed here for every timestep at once, so that each
+        timestep of the sweep itself costs a few small operations; autograd takes three times as long.
+
+        Args:
+            a: (T, B, G·H) what ``drive`` made.
+            h: (T, B, H) the outputs that the layer gave.
+            previous: the state before the first timestep.
+            weights: the layer's parameters.
+        """
+
     def initial_state(self, batch_size: int) -> State:
         fields, layers = self.state_type._fields, range(self.rnn.num_layers)  # type: ignore[attr-defined]
         shape = (batch_size, self.rnn.hidden_size)
         return self._state([tuple(self.readout.weight.new_zeros(shape) for _ in fields) for _ in layers])
 
     def forward(self, x: Tensor, state: State | None = None, first: int = 0) -> tuple[Tensor, State]:
-        one_field = len(self.state_type._fields) == 1  # type: ignore[attr-defined]
-        before: Any = None  # for the fused module: zeros
-        if state is not None:
-            stacked = tuple(torch.stack(tensors) for tensors in state)  # (L, B, H) per field
-            before = stacked[0] if one_field else stacked
-        hidden, after = self.rnn(x, before)  # (B, T, H), and (L, B, H) per field
-        fields = (after,) if one_field else after
-        return self.readout(hidden[:, first:]), self.state_type(*(tensor.unbind(0) for tensor in fields))
+        state = self.initial_state(x.shape[0]) if state is None else state
+        weights: Any = self.rnn._flat_weights  # as cuDNN wants them: side by side in memory
+        hidden, *after = self._run_kernel(x, _stacked(state), weights, layers=self.rnn.num_layers)
+        return self.readout(hidden[:, first:]), self.state_type(*(tensor.unbind(0) for tensor in after))
 
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         below, layers = x_t, []
@@ -115,6 +137,60 @@ class RecurrentNetwork(Network[State], Generic[State]):
         states = [self._state(layers) for layers in zip(*histories, strict=True)]
         return self.readout(below).transpose(0, 1), states
 
+    def state_gradients(
+        self, x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
+    ) -> dict[str, Tensor]:
+        """Forward on the fused kernels, layer by layer, then each layer's ``sweep``, from the top down."""
+        state = self.initial_state(x.shape[0]) if state is None else state
+        sweeps = []
+        with torch.no_grad():
+            below = x.transpose(0, 1)  # (T, B, D)
+            for layer, previous in enumerate(_by_layer(state)):
+                weights, driven_by = self._weights(layer), below
+                below = self.layer_outputs(layer, below, previous)
+                sweeps.append(self.sweep(self.drive(driven_by, weights), below, previous, weights))
+            outputs = self.readout(below).transpose(0, 1)
+        with torch.enable_grad():
+            outputs.requires_grad_()
+            (gradient,) = torch.autograd.grad(
+                loss(outputs), [outputs], allow_unused=True, materialize_grads=True
+            )
+        with torch.no_grad():
+            reaching = gradient.transpose(0, 1) @ self.readout.weight  # (T, B, H)
+            by_layer: list[LayerState] = []
+            for layer in reversed(range(len(sweeps))):
+                totals, of_drive = sweeps[layer](reaching)
+                by_layer.insert(0, totals)
+                if layer:
+                    reaching = of_drive @ self._weights(layer).Wx
+        return dict(named_tensors(self._state(by_layer)))
+
+    def layer_outputs(self, layer: int, below: Tensor, previous: LayerState) -> Tensor:
+        """One layer's h at every timestep, on the fused kernel: (T, B, D) gives (T, B, H)."""
+        outputs, *_ = self._run_kernel(
+            below.transpose(0, 1), [tensor[None] for tensor in previous], self._parameters_of(layer), layers=1
+        )
+        return outputs.transpose(0, 1)
+
+    def _run_kernel(
+        self, x: Tensor, before: list[Tensor], weights: list[Tensor], layers: int
+    ) -> tuple[Tensor, ...]:
+        """The fused function: (B, T, D) and (L, B, H) per field give (B, T, H) and (L, B, H) per field.
+
+        Called directly: around it, ``nn.LSTM`` spends on checks what would be 2% of a small update.
+        """
+        return self.kernel(
+            x,
+            before[0] if len(before) == 1 else before,
+            weights,
+            has_biases=True,
+            num_layers=layers,
+            dropout=0.0,
+            train=self.training,
+            bidirectional=False,
+            batch_first=True,
+        )
+
     def weight_roles(self) -> dict[str, Tensor]:
         roles = {}
         for layer in range(self.rnn.num_layers):
@@ -123,15 +199,28 @@ class RecurrentNetwork(Network[State], Generic[State]):
         return {**roles, "Wy": self.readout.weight}
 
     def _weights(self, layer: int) -> LayerWeights:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        Wx, Ws, bx, bs = (getattr(self.rnn, f"{name}_l{layer}") for name in names)
+        Wx, Ws, bx, bs = self._parameters_of(layer)
         return LayerWeights(Wx, Ws.t(), bx, bs)
+
+    def _parameters_of(self, layer: int) -> list[Tensor]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self.rnn, f"{name}_l{layer}") for name in names]
 
     def _state(self, layers: list[LayerState] | tuple[LayerState, ...]) -> State:
         state: State = self.state_type(*zip(*layers, strict=True))
         return state
 
 
+def _stacked(state: Any) -> list[Tensor]:
+    """(L, B, H) per field."""
+    return [layers[0][None] if len(layers) == 1 else torch.stack(layers) for layers in state]
+
+
 def _by_layer(state: State) -> list[LayerState]:
     """The state's tensors, layer by layer instead of field by field."""
     return list(zip(*state, strict=True))
+
+
+def before_each(tensor: Tensor, first: Tensor) -> Tensor:
+    """What came before each timestep: (T, B, H) shifted by one, with ``first`` (B, H) in front."""
+    return torch.cat((first[None], tensor[:-1]))

@@ -209,7 +209,8 @@ class RecurrentTraining(pl.LightningModule):
             if count == 0:
                 return None, 0
         summed = losses.sum()
-        (summed / work.scored_in_batch).backward()  # type: ignore[no-untyped-call]
+        share = summed.new_tensor(1 / work.scored_in_batch)
+        summed.backward(gradient=share)  # type: ignore[no-untyped-call]
         return summed.detach(), count
 
     def _collect(self, pending: list[_Pending]) -> list[Update]:

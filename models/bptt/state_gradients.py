@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.base import Network, State, map_state, named_tensors
+from models.base import Network, State
 
 
 def state_gradient_norms(
@@ -36,24 +36,8 @@ def state_gradient_norms(
         timestep; in units of the loss per unit of state. Zero where the loss does not depend on the state.
         Empty for a network without memory.
     """
-    start = network.initial_state(x.shape[0]) if state is None else state
-    if next(named_tensors(start), None) is None:
-        return {}
-    with torch.enable_grad():
-        # Gradients are wanted for states only; this gives every state a graph, whatever weights are frozen
-        # and however little of it is computed.
-        start = map_state(lambda tensor: tensor.detach().requires_grad_(), start)
-        outputs, states = network.unroll(x.detach().requires_grad_(), start)
-        history: dict[str, list[Tensor]] = {}
-        for state_t in states:
-            for name, tensor in named_tensors(state_t):
-                history.setdefault(name, []).append(tensor)
-        wanted = [tensor for tensors in history.values() for tensor in tensors]
-        gradients = torch.autograd.grad(loss(outputs), wanted, allow_unused=True, materialize_grads=True)
-    length = len(states)
-    norms = {}
-    for index, name in enumerate(history):
-        over_time = torch.stack(gradients[index * length : (index + 1) * length]).flatten(1)  # (T, B·H)
-        # In float32 the squares of a gradient below 1e-22 would all be zero, long before it has vanished.
-        norms[name] = torch.linalg.vector_norm(over_time, dim=1, dtype=torch.float64)
-    return norms
+    # In float32 the squares of a gradient below 1e-22 would all be zero, long before it has vanished.
+    return {
+        name: torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=torch.float64)
+        for name, gradient in network.state_gradients(x, state, loss).items()
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -30,6 +31,9 @@ def enter(work: Work, assignment: Assignment, log: Path) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
+    # What the forkserver has loaded stays: a full collection would visit all of torch's objects, and so copy
+    # the memory that they share with it. Measured: one pause of 200 ms in a run's first second.
+    gc.freeze()
     faulthandler.enable()  # a crash in native code leaves its stack in the log
     work(assignment)
 

@@ -105,7 +105,7 @@ class Task(ABC):
     def elementwise_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each scored output: (B, n, O) and targets give (B, n); squared error is averaged over O."""
         if self.loss_kind == "mse":
-            return ((outputs - targets) ** 2).mean(dim=-1)
+            return F.mse_loss(outputs, targets, reduction="none").mean(dim=-1)
         return F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
     @abstractmethod

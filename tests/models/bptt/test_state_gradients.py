@@ -270,3 +270,18 @@ def test_a_gradient_too_small_to_square_in_float32_is_still_measured() -> None:
     whole = state_gradient_norms(network, x, None, lambda outputs: outputs.square().sum())
     tiny = state_gradient_norms(network, x, None, lambda outputs: outputs.square().sum() * 1e-30)
     torch.testing.assert_close(tiny["h/0"] * 1e30, whole["h/0"], rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_quicker_way_gives_what_autograd_gives(name: str) -> None:
+    """A network's own ``state_gradients``, beside autograd over its unrolled steps: every entry."""
+    for settings in ({}, {"nonlinearity": "relu"} if name == "elman" else {}):
+        network = build(name, hidden=5, layers=3, **settings).double()
+        x = randn(4, 11, 3, seed=51)
+        _, state = random_start(name, network, 4, 5, 3)
+        quick = network.state_gradients(x, state, loss_at_all)
+        by_autograd = Network.state_gradients(network, x, state, loss_at_all)
+        assert list(quick) == list(by_autograd)
+        for key, gradient in by_autograd.items():
+            assert quick[key].shape == (11, 4, 5)
+            torch.testing.assert_close(quick[key], gradient, rtol=1e-9, atol=1e-15)
