@@ -25,6 +25,11 @@ class NetworkConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    @property
+    def state_size(self) -> int:
+        """About how many numbers of hidden state one sequence holds at a timestep, to estimate memory."""
+        return 1
+
 
 class EmptyState(NamedTuple):
     """The state of a network without memory."""
@@ -43,6 +48,8 @@ class Network(nn.Module, ABC, Generic[State]):
 
     input_size: int
     output_size: int
+    taught: bool = False
+    """Whether training calls ``forward_taught``: only a network that reads its own output can be taught."""
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -125,6 +132,27 @@ class Network(nn.Module, ABC, Generic[State]):
             )
         return {name: torch.stack([next(gradients) for _ in states]) for name in history}
 
+    def forward_taught(self, x: Tensor, state: State, first: int, teacher: Tensor) -> tuple[Tensor, State]:
+        """``forward`` with teacher forcing: where it would read its own output, it reads the right one.
+
+        Args:
+            x: (B, T, D) inputs.
+            state: the state before the first timestep.
+            first: as in ``forward``.
+            teacher: (B, T, O) the outputs wished for; NaN where a task wishes for none, and the network reads
+                its own.
+
+        Returns:
+            As ``forward``, which is what a network that reads no outputs does.
+        """
+        del teacher
+        outputs: tuple[Tensor, State] = self(x, state, first)
+        return outputs
+
+    def facts(self) -> dict[str, str]:
+        """What a reader should know of this very network beside its size, with units: {} for most."""
+        return {}
+
     def multiplications_per_timestep(self) -> int:
         """Multiplications in the weight matrices for one timestep of one sequence.
 
@@ -171,6 +199,8 @@ class ModelSpec:
     """The name as the literature writes it."""
     summary: str
     """One line for the launch form."""
+    group: str = ""
+    """Heading under which the launch form offers it, beside others of its kind."""
     equations: str
     """LaTeX, one equation a line."""
     source: str
@@ -178,6 +208,13 @@ class ModelSpec:
     config: type[NetworkConfig]
     network: type[Network[Any]]
     """Built as ``network(config, input_size, output_size)``."""
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether the network carries anything from one timestep to the next."""
+        with torch.device("meta"):  # allocates nothing
+            network = self.network(self.config(), 1, 1)
+            return next(named_tensors(network.initial_state(1)), None) is not None
 
     def build(self, config: NetworkConfig, input_size: int, output_size: int, seed: int) -> Network[Any]:
         """The network with weights drawn from ``seed`` alone; the global generator is left as it was."""

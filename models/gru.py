@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.base import ModelSpec
 from models.recurrent import (
     LayerState,
     LayerWeights,
@@ -48,8 +49,8 @@ class GRU(RecurrentNetwork[GRUState]):
     kernel = staticmethod(torch.gru)
 
     def __init__(self, config: GRUConfig, input_size: int, output_size: int) -> None:
-        rnn = nn.GRU(input_size, config.hidden_size, config.layers, batch_first=True)
-        super().__init__(rnn, output_size)
+        rnn = nn.GRU(config.read_size(input_size), config.hidden_size, config.layers, batch_first=True)
+        super().__init__(rnn, config, input_size, output_size)
 
     def drive(self, below: Tensor, weights: LayerWeights) -> Tensor:
         return F.linear(below, weights.Wx, weights.bx)  # bs goes under the reset gate
@@ -86,3 +87,22 @@ class GRU(RecurrentNetwork[GRUState]):
             return (total,), torch.cat((of_r * total, of_z * total, of_n * total), dim=-1)
 
         return back
+
+
+SPEC = ModelSpec(
+    title="GRU",
+    summary="A lighter LSTM: one gate mixes old state and new, another says how much of the past to use.",
+    equations=(
+        "r_t = \\sigma(W_{xr} x_t + b_{xr} + W_{sr} h_{t-1} + b_{sr})\n"
+        "z_t = \\sigma(W_{xz} x_t + b_{xz} + W_{sz} h_{t-1} + b_{sz})\n"
+        "n_t = \\tanh(W_{xn} x_t + b_{xn} + r_t \\odot (W_{sn} h_{t-1} + b_{sn}))\n"
+        "h_t = (1 - z_t) \\odot n_t + z_t \\odot h_{t-1}\n"
+        "y_t = W_y h_t + b_y"
+    ),
+    source=(
+        "Cho et al. 2014, Learning phrase representations using RNN encoder-decoder "
+        "(with the reset gate after the product, as in PyTorch)"
+    ),
+    config=GRUConfig,
+    network=GRU,
+)

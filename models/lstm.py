@@ -8,7 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.base import ModelSpec
 from models.recurrent import (
+    CellWeights,
     LayerState,
     LayerWeights,
     RecurrentConfig,
@@ -21,8 +23,18 @@ from models.recurrent import (
 class LSTMConfig(RecurrentConfig):
     """Settings of an LSTM."""
 
-    forget_bias: float | None = Field(default=3.0, ge=-10, le=10)
+    forget_gate: bool = Field(default=True, json_schema_extra={"advanced": True})
+    """Without it the cell never forgets: the LSTM of 1997, whose cell is kept as it is at every timestep."""
+    forget_bias: float | None = Field(
+        default=3.0, ge=-10, le=10, json_schema_extra={"only_if": {"forget_gate": [True]}}
+    )
     """Start of the forget gates' bias: at 3 a fresh network remembers some 20 timesteps. Empty: near 0."""
+    peepholes: bool = Field(default=False, json_schema_extra={"advanced": True})
+    """Let the gates see the cell itself, and not only what the cell shows of itself."""
+
+    @property
+    def state_size(self) -> int:
+        return 2 * super().state_size
 
 
 class LSTMState(NamedTuple):
@@ -49,21 +61,41 @@ class LSTM(RecurrentNetwork[LSTMState]):
         h_t = o_t \odot \tanh(c_t) \\
         y_t = W_y h_t + b_y
 
-    Deviations from the papers, those of ``torch.nn.LSTM``, whose parameters these are: no peepholes, one cell
-    per gate, and the full gradient instead of the 1997 truncated one. The forget gates' biases start at
-    ``forget_bias``: a gate of σ(b) forgets with a time constant near e^b timesteps (Gers et al. 2000 start
-    positive; Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", derive the size from the
-    lags to be learnt). PyTorch's own start, uniform in ±1/√H, is what ``None`` leaves.
+    With ``peepholes`` (Gers & Schmidhuber 2000, "Recurrent nets that time and count") the arguments of the
+    gates gain :math:`p_i \odot c_{t-1}`, :math:`p_f \odot c_{t-1}` and :math:`p_o \odot c_t`. Without a
+    ``forget_gate`` :math:`f_t = 1`: the cell of 1997, whose squashing functions (:math:`4\sigma - 2`,
+    :math:`2\sigma - 1`) are tanh here. PyTorch has no kernel for these two: their ``forward`` is a loop.
+
+    Deviations from the papers, those of ``torch.nn.LSTM``, whose parameters these are: one cell per gate, and
+    the full gradient instead of the 1997 truncated one. The forget gates' biases start at ``forget_bias``: a
+    gate of σ(b) forgets with a time constant near e^b timesteps (Gers et al. 2000 start positive; Tallec &
+    Ollivier 2018, "Can recurrent neural networks warp time?", derive the size from the lags to be learnt).
+    PyTorch's own start, uniform in ±1/√H, is what ``None`` leaves.
     """
 
     state_type = LSTMState
-    kernel = staticmethod(torch.lstm)
 
     def __init__(self, config: LSTMConfig, input_size: int, output_size: int) -> None:
+        sizes = config.read_size(input_size), config.hidden_size, config.layers
+        self.gates = "ifgo" if config.forget_gate else "igo"  # in torch.nn.LSTM's documented order
+        is_plain = config.forget_gate and not config.peepholes
         super().__init__(
-            nn.LSTM(input_size, config.hidden_size, config.layers, batch_first=True), output_size
+            nn.LSTM(*sizes, batch_first=True) if is_plain else CellWeights(*sizes, blocks=len(self.gates)),
+            config,
+            input_size,
+            output_size,
         )
-        if config.forget_bias is not None:
+        self.kernel = torch.lstm if is_plain else None
+        reach = config.hidden_size**-0.5
+        self.peepholes = nn.ParameterDict(
+            {
+                f"{gate}{layer}": torch.empty(config.hidden_size).uniform_(-reach, reach)
+                for layer in range(config.layers if config.peepholes else 0)
+                for gate in self.gates
+                if gate != "g"  # which is no gate: it is what is written
+            }
+        )
+        if config.forget_gate and config.forget_bias is not None:
             self._start_forget_gates_at(config.forget_bias)
 
     @torch.no_grad()
@@ -74,11 +106,26 @@ class LSTM(RecurrentNetwork[LSTMState]):
                 _, f, _, _ = self.rnn.get_parameter(name).chunk(4)
                 f.fill_(start)
 
+    def other_weights(self, layer: int) -> dict[str, Tensor]:
+        """The peepholes (H,) of a layer, by gate."""
+        return {name[0]: vector for name, vector in self.peepholes.items() if name[1:] == str(layer)}
+
     def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
         h, c = previous
-        i, f, g, o = torch.addmm(a_t, h, weights.Ws_T).chunk(4, dim=-1)  # torch.nn.LSTM's documented order
-        c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
-        return o.sigmoid() * c.tanh(), c
+        under = torch.addmm(a_t, h, weights.Ws_T).chunk(len(self.gates), dim=-1)
+        if self.kernel is not None:
+            i, f, g, o = under
+            c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
+            return o.sigmoid() * c.tanh(), c
+        before, peepholes = dict(zip(self.gates, under, strict=True)), weights.others
+
+        def gate(name: str, seen: Tensor) -> Tensor:
+            peephole = peepholes.get(name)
+            return (before[name] if peephole is None else before[name] + peephole * seen).sigmoid()
+
+        kept = gate("f", c) * c if "f" in before else c
+        c = torch.addcmul(kept, gate("i", c), before["g"].tanh())
+        return gate("o", c) * c.tanh(), c
 
     def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
         first_h, c_t = previous
@@ -119,3 +166,24 @@ class LSTM(RecurrentNetwork[LSTMState]):
             return (torch.stack(of_h[::-1]), torch.stack(of_c[::-1])), under.flatten(2)
 
         return back
+
+
+SPEC = ModelSpec(
+    title="LSTM",
+    summary="Gates decide what its memory keeps, takes in and shows, so that it can remember for long.",
+    equations=(
+        "i_t = \\sigma(W_{xi} x_t + b_{xi} + W_{si} h_{t-1} + b_{si})\n"
+        "f_t = \\sigma(W_{xf} x_t + b_{xf} + W_{sf} h_{t-1} + b_{sf})\n"
+        "g_t = \\tanh(W_{xg} x_t + b_{xg} + W_{sg} h_{t-1} + b_{sg})\n"
+        "o_t = \\sigma(W_{xo} x_t + b_{xo} + W_{so} h_{t-1} + b_{so})\n"
+        "c_t = f_t \\odot c_{t-1} + i_t \\odot g_t\n"
+        "h_t = o_t \\odot \\tanh(c_t)\n"
+        "y_t = W_y h_t + b_y"
+    ),
+    source=(
+        "Hochreiter & Schmidhuber 1997, Long short-term memory; "
+        "forget gate: Gers, Schmidhuber & Cummins 2000, Learning to forget"
+    ),
+    config=LSTMConfig,
+    network=LSTM,
+)

@@ -1,34 +1,50 @@
 """What the Elman network, the LSTM and the GRU share: layers of one cell under a linear readout.
 
 A network's own file holds its cell, the equations of one layer at one timestep. This file stacks that cell
-into layers and carries it through time. Weights live in one of PyTorch's fused modules, so ``forward`` runs
-on its kernels (oneDNN, cuDNN), while ``step`` and ``unroll`` apply the cell to the very same parameters.
+into layers and carries it through time. Where PyTorch has a fused kernel for the cell (oneDNN, cuDNN),
+``forward`` runs on it, while ``step`` and ``unroll`` apply the cell to the very same parameters; for any
+other cell ``forward`` is a loop.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import Network, NetworkConfig, State, named_tensors
+from models.base import Network, State, named_tensors
+from models.initialisation import LARGEST_FOR_EIGENVALUES, Start, scale_to_radius_, start_weights
+from models.layers import LayeredConfig, embedding
 
 LayerState = tuple[Tensor, ...]
 """One layer's (B, H) tensors, in the order of the network's state fields; the first is its output, h."""
 
 
-class RecurrentConfig(NetworkConfig):
+class RecurrentConfig(LayeredConfig):
     """Settings that every stacked recurrent network has."""
 
-    hidden_size: int = Field(default=64, ge=1, le=2048)
-    """Units in each layer, H: the numbers that the network carries from one timestep to the next."""
-    layers: int = Field(default=1, ge=1, le=8)
-    """Recurrent layers; each one reads the states of the layer below it at the same timestep."""
+    init: Start = Field(default="pytorch", title="Start of the weights", json_schema_extra={"advanced": True})
+    """PyTorch's start; an orthogonal or identity Ws; or the three of Pascanu et al. (2013): sigmoid .01, tanh
+    .1, and smart tanh, whose Ws is sparse with spectral radius .95."""
+    spectral_radius: float | None = Field(default=None, gt=0, le=10, json_schema_extra={"advanced": True})
+    """Scale Ws at the start so that its largest eigenvalue has this size; empty: leave it."""
+
+    @field_validator("init", "spectral_radius")
+    @classmethod
+    def _eigenvalues(cls, given: Any, info: ValidationInfo) -> Any:
+        needed = given == "smart_tanh" or isinstance(given, float)
+        if needed and info.data.get("hidden_size", 0) > LARGEST_FOR_EIGENVALUES:
+            raise ValueError(
+                "the eigenvalues of so large a Ws take too long to find; choose a hidden size of "
+                f"{LARGEST_FOR_EIGENVALUES} or less, or another start"
+            )
+        return given
 
 
 Sweep = Callable[[Tensor], tuple[LayerState, Tensor]]
@@ -51,6 +67,34 @@ class LayerWeights(NamedTuple):
     """(G·H,)"""
     bs: Tensor
     """(G·H,)"""
+    others: Mapping[str, Tensor] = MappingProxyType({})
+    """What else a cell has of its own, say peepholes, by the cell's own names."""
+
+
+class CellWeights(nn.Module):
+    """The weights of stacked layers of a cell that PyTorch has no kernel for, started as its own are.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        num_layers: L.
+        blocks: G, the matrices stacked in each weight.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, blocks: int) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        reach = hidden_size**-0.5
+        for layer in range(num_layers):
+            below = hidden_size if layer else input_size
+            for name, shape in (
+                ("weight_ih", (blocks * hidden_size, below)),
+                ("weight_hh", (blocks * hidden_size, hidden_size)),
+                ("bias_ih", (blocks * hidden_size,)),
+                ("bias_hh", (blocks * hidden_size,)),
+            ):
+                start = torch.empty(shape).uniform_(-reach, reach)
+                self.register_parameter(f"{name}_l{layer}", nn.Parameter(start))
 
 
 class RecurrentNetwork(Network[State], Generic[State]):
@@ -58,15 +102,20 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
     state_type: ClassVar[type]
     """The NamedTuple of this network's state; its first field is ``h``."""
-    kernel: Callable[..., tuple[Tensor, ...]]
-    """PyTorch's fused function for a whole sequence, the one under ``rnn``."""
+    kernel: Callable[..., tuple[Tensor, ...]] | None = None
+    """PyTorch's fused function for a whole sequence, where it has one for this cell."""
 
-    def __init__(self, rnn: nn.RNNBase, output_size: int) -> None:
-        """Take the fused, batch-first module that holds the weights, and add a readout to ``output_size``."""
+    def __init__(
+        self, rnn: nn.RNNBase | CellWeights, config: RecurrentConfig, input_size: int, output_size: int
+    ) -> None:
+        """Take the module that holds the layers' weights; add a readout, and an embedding before it all."""
         super().__init__()
-        self.input_size, self.output_size = rnn.input_size, output_size
+        self.input_size, self.output_size = input_size, output_size
         self.rnn = rnn
-        self.readout = nn.Linear(rnn.hidden_size, output_size)
+        self.readout = nn.Linear(config.hidden_size, output_size)
+        self.embedding = embedding(config, input_size)
+        self.dropout = config.dropout
+        self._start(config)
 
     @abstractmethod
     def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
@@ -86,12 +135,12 @@ class RecurrentNetwork(Network[State], Generic[State]):
         """
         return F.linear(below, weights.Wx, weights.bx + weights.bs)
 
-    @abstractmethod
     def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
         """The backward pass of ``cell`` through all timesteps, its derivatives written out.
 
-        All that does not depend on the gradient is computed here for every timestep at once, so that each
-        timestep of the sweep itself costs a few small operations; autograd takes three times as long.
+        Needed of a network with a ``kernel``. All that does not depend on the gradient is computed here for
+        every timestep at once, so that each timestep of the sweep itself costs a few small operations;
+        autograd takes three times as long.
 
         Args:
             a: (T, B, G·H) what ``drive`` made.
@@ -99,6 +148,7 @@ class RecurrentNetwork(Network[State], Generic[State]):
             previous: the state before the first timestep.
             weights: the layer's parameters.
         """
+        raise NotImplementedError
 
     def initial_state(self, batch_size: int) -> State:
         fields, layers = self.state_type._fields, range(self.rnn.num_layers)  # type: ignore[attr-defined]
@@ -107,14 +157,20 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
     def forward(self, x: Tensor, state: State | None = None, first: int = 0) -> tuple[Tensor, State]:
         state = self.initial_state(x.shape[0]) if state is None else state
+        x = self.embedding(x)
+        if self.kernel is None:
+            hidden, histories = self._loop(x, state)  # (T, B, H)
+            outputs = self.readout(hidden[first:]).transpose(0, 1)
+            return outputs, self._state([history[-1] for history in histories])
         weights: Any = self.rnn._flat_weights  # as cuDNN wants them: side by side in memory
         hidden, *after = self._run_kernel(x, _stacked(state), weights, layers=self.rnn.num_layers)
         return self.readout(hidden[:, first:]), self.state_type(*(tensor.unbind(0) for tensor in after))
 
     def step(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
-        below, layers = x_t, []
+        below, layers = self.embedding(x_t), []
         for layer, previous in enumerate(_by_layer(state)):
             weights = self._weights(layer)
+            below = self._thin_out(below) if layer else below
             layers.append(self.cell(self.drive(below, weights), previous, weights))
             below = layers[-1][0]
         return self.readout(below), self._state(layers)
@@ -126,25 +182,39 @@ class RecurrentNetwork(Network[State], Generic[State]):
         respect to one of those still is the total derivative.
         """
         state = self.initial_state(x.shape[0]) if state is None else state
-        below, histories = x.transpose(0, 1), []  # (T, B, D), so that each timestep lies in one piece
+        hidden, histories = self._loop(self.embedding(x), state)
+        states = [self._state(layers) for layers in zip(*histories, strict=True)]
+        return self.readout(hidden).transpose(0, 1), states
+
+    def _loop(self, x: Tensor, state: State) -> tuple[Tensor, list[list[LayerState]]]:
+        """The cell at every timestep: (B, T, E) gives the top layer's (T, B, H), and each layer's history."""
+        below, histories = x.transpose(0, 1), []  # (T, B, E), so that each timestep lies in one piece
         for layer, layer_state in enumerate(_by_layer(state)):
             weights, history = self._weights(layer), []
-            for a_t in self.drive(below, weights).unbind(0):
+            for a_t in self.drive(self._thin_out(below) if layer else below, weights).unbind(0):
                 layer_state = self.cell(a_t, layer_state, weights)
                 history.append(layer_state)
             below = torch.stack([h_t for h_t, *_ in history])  # (T, B, H)
             histories.append(history)
-        states = [self._state(layers) for layers in zip(*histories, strict=True)]
-        return self.readout(below).transpose(0, 1), states
+        return below, histories
+
+    def _thin_out(self, below: Tensor) -> Tensor:
+        """Dropout between two layers, in training only."""
+        return F.dropout(below, self.dropout, self.training) if self.dropout else below
 
     def state_gradients(
         self, x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
     ) -> dict[str, Tensor]:
-        """Forward on the fused kernels, layer by layer, then each layer's ``sweep``, from the top down."""
+        """Forward on the fused kernels, layer by layer, then each layer's ``sweep``, from the top down.
+
+        As in evaluation: nothing is dropped out.
+        """
+        if self.kernel is None:
+            return super().state_gradients(x, state, loss)
         state = self.initial_state(x.shape[0]) if state is None else state
         sweeps = []
         with torch.no_grad():
-            below = x.transpose(0, 1)  # (T, B, D)
+            below = self.embedding(x).transpose(0, 1)  # (T, B, E)
             for layer, previous in enumerate(_by_layer(state)):
                 weights, driven_by = self._weights(layer), below
                 below = self.layer_outputs(layer, below, previous)
@@ -179,20 +249,21 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
         Called directly: around it, ``nn.LSTM`` spends on checks what would be 2% of a small update.
         """
+        assert self.kernel is not None
         return self.kernel(
             x,
             before[0] if len(before) == 1 else before,
             weights,
             has_biases=True,
             num_layers=layers,
-            dropout=0.0,
+            dropout=self.dropout if layers > 1 else 0.0,
             train=self.training,
             bidirectional=False,
             batch_first=True,
         )
 
     def weight_roles(self) -> dict[str, Tensor]:
-        roles = {}
+        roles = {"We": self.embedding.weight} if isinstance(self.embedding, nn.Linear) else {}
         for layer in range(self.rnn.num_layers):
             roles[f"Wx/{layer}"] = self.rnn.get_parameter(f"weight_ih_l{layer}")
             roles[f"Ws/{layer}"] = self.rnn.get_parameter(f"weight_hh_l{layer}")
@@ -200,7 +271,22 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
     def _weights(self, layer: int) -> LayerWeights:
         Wx, Ws, bx, bs = self._parameters_of(layer)
-        return LayerWeights(Wx, Ws.t(), bx, bs)
+        return LayerWeights(Wx, Ws.t(), bx, bs, self.other_weights(layer))
+
+    def other_weights(self, layer: int) -> Mapping[str, Tensor]:
+        """What a layer's cell needs beside the weights that every cell has."""
+        del layer
+        return {}
+
+    def _start(self, config: RecurrentConfig) -> None:
+        """Start the weights as the settings want it."""
+        for layer in range(config.layers):
+            Wx, Ws, *biases = self._parameters_of(layer)
+            is_top = layer == config.layers - 1
+            Wy = self.readout.weight if is_top else None
+            start_weights(config.init, Wx, Ws, Wy, biases + [self.readout.bias] * is_top)
+            if config.spectral_radius is not None:
+                scale_to_radius_(Ws, config.spectral_radius)
 
     def _parameters_of(self, layer: int) -> list[Tensor]:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -25,6 +25,7 @@ def _cases() -> list[Any]:
     for name, spec in MODELS.items():
         fields = spec.config.model_fields
         choices: list[dict[str, Any]] = [{}]
+        choices += [{key: not field.default} for key, field in fields.items() if field.annotation is bool]
         choices += [
             {key: value}
             for key, field in fields.items()
@@ -218,7 +219,7 @@ def test_config_refuses_unknown_fields_and_values_out_of_range(name: str) -> Non
     for field, given in schema["properties"].items():
         rule = next((option for option in given.get("anyOf", []) if option["type"] != "null"), given)
         outside = [rule[key] + by for key, by in (("minimum", -1), ("maximum", 1)) if key in rule]
-        outside += ["neither of them"] if "enum" in rule else []
+        outside += ["neither of them"] if "enum" in rule or rule["type"] == "boolean" else []
         assert outside, f"{field} has no bounds: any value would be built"
         for value in outside:
             with pytest.raises(pydantic.ValidationError, match=field):
