@@ -45,7 +45,7 @@ $(BENCH_VENV)/.bench: requirements-bench.txt | $(VENV)/pyvenv.cfg
 	@$(BENCH_VENV)/bin/python $(PIP) -r requirements-bench.txt
 	@touch $@
 
-.PHONY: app test check lint format bench prove reproduce secrets pins clean help browser
+.PHONY: app test check lint format bench prove reproduce papers secrets pins clean help browser
 
 # The dashboard starts a training service where none runs; that one, and no other, is stopped with it.
 app: $(VENV)/.app  ## Set up what is missing and start Unfold; Ctrl-C stops it
@@ -89,6 +89,9 @@ prove: $(VENV)/.dev  ## Kill workers and services at random moments: nothing may
 
 reproduce: $(VENV)/.dev  ## Train what the README claims, and print the results as a table
 	@$(PYTHON) -m benchmarks.reproduce
+
+papers: $(VENV)/.dev  ## Train what the papers report, seed by seed; writes docs/papers.md
+	@$(PYTHON) -m benchmarks.papers
 
 secrets: secrets/token  ## Make secrets/token, the secret that docker-compose.yml reads
 

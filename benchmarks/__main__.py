@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import first_loss, pages, rows, throughput
+from benchmarks import first_loss, pages, rows, scan_speed, throughput
 from benchmarks.report import HEADER, Result, write
 
 
@@ -20,11 +20,14 @@ def main() -> int:
     parser.add_argument("--peer-python", required=True, help="an interpreter that has MLflow")
     parser.add_argument("--repeats", type=int, default=5, help="side-by-side repeats of each measurement")
     parser.add_argument(
-        "--only", choices=["updates", "first-loss", "rows", "pages"], help="measure and print one part"
+        "--only",
+        choices=["updates", "scan", "first-loss", "rows", "pages"],
+        help="measure and print one part",
     )
     given = parser.parse_args()
     parts: dict[str, Callable[[], list[Result]]] = {
         "updates": lambda: throughput.measure(given.repeats),
+        "scan": lambda: scan_speed.measure(given.repeats),
         "first-loss": lambda: first_loss.measure(given.repeats),
         "rows": lambda: rows.measure(given.repeats, given.peer_python),
         "pages": pages.measure,

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.peers import PEERS
 from trainer.tasks import TASKS
 
-PEERS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 WARM_UP = 50
 
 
@@ -31,9 +31,8 @@ def bare_loop(
     task = spec.task(spec.config(length=length))  # type: ignore[call-arg]
     source = torch.Generator().manual_seed(0)
 
-    rnn = PEERS[network](task.input_size, hidden_size, batch_first=True)
-    readout = nn.Linear(hidden_size, task.output_size)
-    parameters = [*rnn.parameters(), *readout.parameters()]
+    peer = PEERS[network](task.input_size, hidden_size, task.output_size)
+    parameters = list(peer.parameters())
     optimizer = torch.optim.Adam(parameters)
     losses = []
 
@@ -41,8 +40,7 @@ def bare_loop(
         began = time.perf_counter()
         for _ in range(updates):
             batch = task.draw(batch_size, source)
-            hidden, _ = rnn(batch.inputs)
-            loss = F.mse_loss(readout(hidden[:, batch.first :]), batch.targets)
+            loss = F.mse_loss(peer(batch.inputs, batch.first), batch.targets)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, clip_at)

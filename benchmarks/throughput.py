@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from benchmarks.bare import PEERS, WARM_UP
+from benchmarks.bare import WARM_UP
+from benchmarks.peers import PEERS
 from benchmarks.report import Result, median, ratio_of_pairs
 from benchmarks.service import ROOT, Service
 from models import MODELS
@@ -53,7 +54,7 @@ def launched(service: Service, name: str) -> float:
     """Launch, wait, and read the wall time between two updates from the run's own loss curve."""
     run = service.launch(
         {
-            "model": {"name": name, "hidden_size": HIDDEN_SIZE, "layers": 1},
+            "model": {"name": name, "hidden_size": HIDDEN_SIZE},
             "task": {"name": "adding", "length": LENGTH},
             "training": {
                 "steps": WARM_UP + UPDATES,
@@ -77,9 +78,7 @@ class Bare:
 
     def __init__(self, name: str) -> None:
         if name not in PEERS:
-            raise LookupError(
-                f"benchmarks/bare.py knows no torch.nn counterpart of {name!r}: add it to PEERS"
-            )
+            raise LookupError(f"benchmarks/peers.py knows no bare counterpart of {name!r}: add it to PEERS")
         sizes = {"length": LENGTH, "batch-size": BATCH_SIZE, "hidden-size": HIDDEN_SIZE, "clip-at": CLIP_AT}
         options = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
         self.command = [sys.executable, "-m", "benchmarks.bare", name, *options]

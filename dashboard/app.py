@@ -25,6 +25,7 @@ page = st.navigation(
         st.Page("views/launch.py", title="Launch", icon=":material/rocket_launch:"),
         st.Page("views/runs.py", title="Runs", icon=":material/table_rows:"),
         st.Page("views/run.py", title="Run", icon=":material/monitoring:"),
+        st.Page("views/inside.py", title="Inside", icon=":material/troubleshoot:"),
         st.Page("views/compare.py", title="Compare", icon=":material/stacked_line_chart:"),
     ],
     position="top",

@@ -17,10 +17,13 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from trainer.schema import (
     Catalog,
+    CheckpointInfo,
     CorpusInfo,
     ErrorBody,
     Estimate,
     FieldError,
+    Inspect,
+    Inspection,
     Launch,
     LogLine,
     Run,
@@ -42,6 +45,8 @@ ATTEMPTS = 3
 """Tries of a request that may safely be sent twice."""
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 """Seconds."""
+INSPECTION_TIMEOUT = httpx.Timeout(120.0, connect=3.0)
+"""Seconds: an inspection may have to wait for others. The service ends one that takes too long by itself."""
 
 
 class Trouble(Exception):  # noqa: N818 - named for what the reader of the page is in
@@ -121,10 +126,18 @@ class Client:
     def corpora(self) -> list[CorpusInfo]:
         return self._read(list[CorpusInfo], "/corpora")
 
-    def add_corpus(self, name: str, content: bytes) -> CorpusInfo:
-        """Upload a UTF-8 text under a name. A text that is already there is not stored twice."""
+    def add_corpus(self, name: str, content: bytes, *, table: bool = False) -> CorpusInfo:
+        """Upload a UTF-8 text under a name; ``table`` refuses one without a column of numbers.
+
+        A text that is already there is not stored twice.
+        """
         return self._read(
-            CorpusInfo, "/corpora", method="POST", files={"file": (name, content, "text/plain")}, timeout=60.0
+            CorpusInfo,
+            "/corpora",
+            method="POST",
+            query={"table": table},
+            files={"file": (name, content, "text/plain")},
+            timeout=60.0,
         )
 
     def estimate(self, launch: Launch) -> Estimate:
@@ -220,6 +233,17 @@ class Client:
 
     def log(self, run_id: UUID, *, limit: int | None = None) -> list[LogLine]:
         return self._read(list[LogLine], f"/runs/{run_id}/log", query={"limit": limit})
+
+    # --- Looking inside a run ------------------------------------------------------------------------
+
+    def checkpoints(self, run_id: UUID) -> list[CheckpointInfo]:
+        """The checkpoints that are kept, oldest first."""
+        return self._read(list[CheckpointInfo], f"/runs/{run_id}/checkpoints")
+
+    def inspect(self, run_id: UUID, request: Inspect) -> Inspection:
+        """Compute a view of the catalogue. Raises Refused where settings or checkpoint cannot be used."""
+        path, body = f"/runs/{run_id}/inspect", _body(request)
+        return self._read(Inspection, path, method="POST", json=body, timeout=INSPECTION_TIMEOUT)
 
     # --- Plumbing ------------------------------------------------------------------------------------
 

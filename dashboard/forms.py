@@ -6,16 +6,23 @@ a change of task brings that task's defaults and keeps the user's own values.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.fields import Field, choice_label, error_path, read_fields, sentence
+from dashboard.fields import Field, error_path, read_fields, sentence, settled
 from dashboard.text import plain
 from trainer.schema import FieldError
+
+PER_ROW = 4
+"""Fields side by side."""
+TOGGLE_DROP = 28
+"""Pixels that bring a toggle down to where its neighbours, which have a label above, have their boxes."""
+PER_ROW_FOLDED = 3
+"""The same inside a fold, which is narrower and whose fields have longer names."""
 
 
 @dataclass
@@ -48,6 +55,8 @@ class Cells:
     """Where each field was drawn, so that an error found later can appear beside it."""
 
     by_path: dict[str, DeltaGenerator] = field(default_factory=dict)
+    folded: dict[str, str] = field(default_factory=dict)
+    """The fields that are folded away, by path: their label and the fold's."""
 
     def show(self, errors: Iterable[FieldError]) -> list[FieldError]:
         """Write each error under its field; returns those whose field is not on the page."""
@@ -60,37 +69,101 @@ class Cells:
                 cell.markdown(f":small[:red[:material/error: {plain(sentence(error))}]]")
         return homeless
 
+    def hidden(self, errors: Iterable[FieldError]) -> list[str]:
+        """Where those of the errors are that stand beside a field which is folded away."""
+        paths = dict.fromkeys(error_path(error.field) for error in errors)
+        return [self.folded[path] for path in paths if path in self.folded]
 
-def draw_section(
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """The settings of one part of a configuration: which there are, what they hold, which are in view."""
+
+    fields: Sequence[Field]
+    """Those that have an effect, in the schema's order."""
+    values: Mapping[str, Any]
+    """Of all settings: one that has no effect has its schema's default."""
+    defaults: Mapping[str, Any]
+    """By name: what each field holds where the user has not changed it."""
+
+    def with_(self, other: Section) -> Section:
+        """Both sections' settings, to be drawn together."""
+        return Section(
+            fields=[*self.fields, *other.fields],
+            values={**self.values, **other.values},
+            defaults={**self.defaults, **other.defaults},
+        )
+
+
+def read_section(
     schema: Mapping[str, Any],
-    section: str,
+    name: str,
     draft: Draft,
-    cells: Cells,
+    known: Mapping[str, Any],
     *,
     defaults: Mapping[str, Any] | None = None,
-    only: Iterable[str] | None = None,
-    skip: Collection[str] = (),
-    per_row: int = 4,
-) -> dict[str, Any]:
-    """A grid of widgets for the fields of one schema; returns what they hold.
+) -> Section:
+    """What one section of the configuration holds by the draft.
 
     Args:
-        section: the key of the configuration that these settings live under, such as ``training``; empty for
-            those at its root.
+        schema: of the section's settings.
+        name: the key of the configuration that they live under, such as ``training``; empty for its root.
+        known: values of other sections and properties of the chosen entries, by path, on which it may hang
+            whether a setting has an effect.
         defaults: values that go before the schema's own defaults.
-        only: names to draw, in this order; None draws all.
-        skip: names to leave out.
     """
-    settings = {setting.name: setting for setting in read_fields(schema, section) if setting.name not in skip}
-    names = [name for name in (settings if only is None else only) if name in settings]
+    fields = read_fields(schema, name)
+    usual = {setting.name: (defaults or {}).get(setting.name, setting.default) for setting in fields}
+    values, idle = settled(fields, {s.name: draft.value(s, usual) for s in fields}, known)
+    return Section(fields=[s for s in fields if s.name not in idle], values=values, defaults=usual)
+
+
+def draw_section(
+    section: Section, draft: Draft, cells: Cells, *, more: str, skip: Collection[str] = ()
+) -> dict[str, Any]:
+    """A grid of widgets for the settings of a section, then a fold with the advanced ones.
+
+    Args:
+        more: the fold's label.
+        skip: names of settings that are drawn elsewhere; they are left out of what is returned.
+
+    Returns:
+        What the widgets hold, and the settings without an effect.
+    """
+    values = {name: value for name, value in section.values.items() if name not in skip}
+    fields = [setting for setting in section.fields if setting.name not in skip]
+    values |= draw_grid([s for s in fields if not s.advanced], section.values, draft, cells, PER_ROW)
+    folded = [setting for setting in fields if setting.advanced]
+    if not folded:
+        return values
+    changed = sum(section.values[s.name] != section.defaults[s.name] for s in folded)
+    label = f"{more} ({changed} changed)" if changed else more
+    with st.expander(label, icon=":material/tune:", key=f"launch.more:{more}"):
+        topics: dict[str, list[Field]] = {}
+        for setting in folded:
+            topics.setdefault(setting.topic, []).append(setting)
+            cells.folded[setting.path] = f"{setting.label}, under {more}"
+        for topic, together in topics.items():
+            if topic:
+                st.caption(f"**{topic}**")
+            values |= draw_grid(together, section.values, draft, cells, PER_ROW_FOLDED)
+    return values
+
+
+def draw_grid(
+    settings: Sequence[Field], shown: Mapping[str, Any], draft: Draft, cells: Cells, per_row: int
+) -> dict[str, Any]:
+    """Widgets for the settings, ``per_row`` side by side; returns what they hold."""
     values = {}
-    for begin in range(0, len(names), per_row):
+    for begin in range(0, len(settings), per_row):
+        row = settings[begin : begin + per_row]
         columns = st.columns(per_row, gap="medium", vertical_alignment="top")
-        for column, name in zip(columns, names[begin : begin + per_row], strict=False):
-            setting = settings[name]
+        for column, setting in zip(columns, row, strict=False):
             cells.by_path[setting.path] = cell = column.container(gap="xxsmall")
             with cell:
-                values[name] = draw_field(setting, draft, draft.value(setting, defaults or {}))
+                if setting.kind == "boolean" and any(other.kind != "boolean" for other in row):
+                    st.space(TOGGLE_DROP)
+                values[setting.name] = draw_field(setting, draft, shown[setting.name])
     return values
 
 
@@ -105,11 +178,16 @@ def draw_field(setting: Field, draft: Draft, value: Any) -> Any:
     empty = setting.when_empty if setting.nullable else None
     common: dict[str, Any] = {"key": key, "help": setting.help or None, "on_change": remember}
     if setting.kind == "boolean":
-        st.space("small")  # down to where its neighbours, which have a label above, have their boxes
         return st.toggle(setting.label, **common)
     if setting.kind == "choice":
         options = [*([None] if setting.nullable else []), *setting.choices]
-        return st.selectbox(setting.label, options, format_func=choice_label, **common)
+        return st.selectbox(
+            setting.label,
+            options,
+            format_func=setting.choice_label,
+            placeholder=setting.choice_label(None),
+            **common,
+        )
     if setting.kind == "text":
         return st.text_input(setting.label, placeholder=empty, **common)
     return st.number_input(

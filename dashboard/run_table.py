@@ -32,11 +32,12 @@ COLUMNS = (
     "best_loss",
     "of_chance",
     "best_error",
-    "chance_error",
     "speed",
     "created",
     "tags",
+    "chance_error",
 )
+"""In the order in which they are shown; a narrow window cuts off the last ones."""
 
 
 def _row(run: Run, title_of: Callable[[str, str], str]) -> Mapping[str, Any]:

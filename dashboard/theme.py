@@ -7,7 +7,6 @@ at least 3:1, WCAG 2.2 criterion 1.4.11) on both of the app's backgrounds. A tes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from trainer.schema import RunState
@@ -39,27 +38,6 @@ MARKS = ("●", "◆", "■", "▲")
 def run_mark(number: int) -> str:
     return MARKS[(number - 1) // len(RUN_COLORS) % len(MARKS)]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Surface:
-    """What a chart needs to sit on the page as if it belonged there; the values of .streamlit/config.toml."""
-
-    background: str
-    raised: str
-    """Widgets and cards."""
-    text: str
-    muted: str
-    """Captions and axis titles."""
-    grid: str
-    primary: str
-
-
-LIGHT = Surface(
-    background="#ffffff", raised="#f4f6f8", text="#1d2733", muted="#5b6775", grid="#e3e8ed", primary="#0b6aa8"
-)
-DARK = Surface(
-    background="#14181d", raised="#1d232a", text="#e4e9ee", muted="#9aa7b4", grid="#2c343d", primary="#2a7ab8"
-)
 
 STATE_LABELS: dict[RunState, str] = {
     RunState.QUEUED: "Queued",

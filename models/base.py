@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -48,6 +49,8 @@ class Network(nn.Module, ABC, Generic[State]):
 
     input_size: int
     output_size: int
+    kept_by: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """For a field of the state whose old value a gate multiplies at each timestep: that gate's letter."""
     taught: bool = False
     """Whether training calls ``forward_taught``: only a network that reads its own output can be taught."""
 
@@ -148,6 +151,35 @@ class Network(nn.Module, ABC, Generic[State]):
         del teacher
         outputs: tuple[Tensor, State] = self(x, state, first)
         return outputs
+
+    def gates(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """How far each gate is open at every timestep, without a graph.
+
+        Args:
+            x: (B, T, D) inputs.
+            state: the state before the first timestep; ``None`` is the initial one.
+
+        Returns:
+            (B, T, H) by gate and layer, under the letters of the network's equations: ``"f/0"``, …; also what
+            the gates let in, such as an LSTM's g. Empty for a network without gates.
+        """
+        del x, state
+        return {}
+
+    def clampable(self) -> dict[str, tuple[float, float]]:
+        """What ``clamp`` can hold, by name (``"f/0"``, ``"h/0"``), with its lowest and highest value."""
+        return {}
+
+    def clamp(self, name: str, units: Sequence[int], value: float) -> None:
+        """Change the weights for good so that units stand at a value, for all that reads them.
+
+        Args:
+            name: one that ``clampable`` has.
+            units: which, from 0.
+            value: at every timestep; of a state, also as what the first timestep reads.
+        """
+        del units, value
+        raise ValueError(f"name is {name!r}; give one of: {', '.join(self.clampable()) or '(none)'}")
 
     def facts(self) -> dict[str, str]:
         """What a reader should know of this very network beside its size, with units: {} for most."""

@@ -93,6 +93,7 @@ _NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {
 SPEC = ModelSpec(
     title="Elman network",
     summary="The plain recurrent network: each state is made anew from the input and the state before.",
+    group="Plain recurrent",
     equations=(
         "h_t = \\phi(W_x x_t + b_x + W_s h_{t-1} + b_s)\n"
         "\\phi \\in \\{\\tanh, \\mathrm{relu}, \\sigma, \\mathrm{id}\\}, \\quad h_0 = 0\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,8 @@ class GRU(RecurrentNetwork[GRUState]):
     """
 
     state_type = GRUState
+    kept_by = MappingProxyType({"h": "z"})
+    stacked = "rzn"  # torch.nn.GRU's documented order
     kernel = staticmethod(torch.gru)
 
     def __init__(self, config: GRUConfig, input_size: int, output_size: int) -> None:
@@ -62,6 +65,12 @@ class GRU(RecurrentNetwork[GRUState]):
         r, z = (xr + sr).sigmoid(), (xz + sz).sigmoid()
         n = torch.addcmul(xn, r, sn).tanh()
         return (n + z * (h - n),)  # = (1 - z) n + z h, with one product fewer
+
+    def cell_gates(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> dict[str, Tensor]:
+        xr, xz, xn = a_t.chunk(3, dim=-1)
+        sr, sz, sn = torch.addmm(weights.bs, previous[0], weights.Ws_T).chunk(3, dim=-1)
+        r = (xr + sr).sigmoid()
+        return {"r": r, "z": (xz + sz).sigmoid(), "n": torch.addcmul(xn, r, sn).tanh()}
 
     def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
         h_before = before_each(h, *previous)
@@ -92,6 +101,7 @@ class GRU(RecurrentNetwork[GRUState]):
 SPEC = ModelSpec(
     title="GRU",
     summary="A lighter LSTM: one gate mixes old state and new, another says how much of the past to use.",
+    group="Gated",
     equations=(
         "r_t = \\sigma(W_{xr} x_t + b_{xr} + W_{sr} h_{t-1} + b_{sr})\n"
         "z_t = \\sigma(W_{xz} x_t + b_{xz} + W_{sz} h_{t-1} + b_{sz})\n"

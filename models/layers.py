@@ -18,7 +18,12 @@ class LayeredConfig(NetworkConfig):
     """Units in each hidden layer, H: of a recurrent network, the numbers that it carries through time."""
     layers: int = Field(default=1, ge=1, le=8)
     """Hidden layers; each one reads the layer below it at the same timestep."""
-    dropout: float = Field(default=0.0, ge=0, lt=1, json_schema_extra={"advanced": True})
+    dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        json_schema_extra={"advanced": True, "only_if": {"layers": [2, 3, 4, 5, 6, 7, 8]}},
+    )
     """Share of the numbers between two layers that training sets to 0 at random; nothing with one layer."""
     embedding_size: int | None = Field(default=None, ge=1, le=1024, json_schema_extra={"advanced": True})
     """Give every input symbol a learnt vector of this size, which the first layer reads; empty: one-hot."""

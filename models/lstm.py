@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -74,13 +75,14 @@ class LSTM(RecurrentNetwork[LSTMState]):
     """
 
     state_type = LSTMState
+    kept_by = MappingProxyType({"c": "f"})  # without a forget gate, by none: all is kept
 
     def __init__(self, config: LSTMConfig, input_size: int, output_size: int) -> None:
         sizes = config.read_size(input_size), config.hidden_size, config.layers
-        self.gates = "ifgo" if config.forget_gate else "igo"  # in torch.nn.LSTM's documented order
+        self.stacked = "ifgo" if config.forget_gate else "igo"  # in torch.nn.LSTM's documented order
         is_plain = config.forget_gate and not config.peepholes
         super().__init__(
-            nn.LSTM(*sizes, batch_first=True) if is_plain else CellWeights(*sizes, blocks=len(self.gates)),
+            nn.LSTM(*sizes, batch_first=True) if is_plain else CellWeights(*sizes, blocks=len(self.stacked)),
             config,
             input_size,
             output_size,
@@ -91,7 +93,7 @@ class LSTM(RecurrentNetwork[LSTMState]):
             {
                 f"{gate}{layer}": torch.empty(config.hidden_size).uniform_(-reach, reach)
                 for layer in range(config.layers if config.peepholes else 0)
-                for gate in self.gates
+                for gate in self.stacked
                 if gate != "g"  # which is no gate: it is what is written
             }
         )
@@ -112,20 +114,32 @@ class LSTM(RecurrentNetwork[LSTMState]):
 
     def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
         h, c = previous
-        under = torch.addmm(a_t, h, weights.Ws_T).chunk(len(self.gates), dim=-1)
+        under = torch.addmm(a_t, h, weights.Ws_T).chunk(len(self.stacked), dim=-1)
         if self.kernel is not None:
             i, f, g, o = under
             c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
             return o.sigmoid() * c.tanh(), c
-        before, peepholes = dict(zip(self.gates, under, strict=True)), weights.others
+        gates, c = self._open(under, c, weights)
+        return gates["o"] * c.tanh(), c
+
+    def cell_gates(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> dict[str, Tensor]:
+        h, c = previous
+        under = torch.addmm(a_t, h, weights.Ws_T).chunk(len(self.stacked), dim=-1)
+        return self._open(under, c, weights)[0]
+
+    def _open(
+        self, under: tuple[Tensor, ...], c: Tensor, weights: LayerWeights
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """All gates by name, with g, what is written; and the next c, which the output gate may peep at."""
+        before, peepholes = dict(zip(self.stacked, under, strict=True)), weights.others
 
         def gate(name: str, seen: Tensor) -> Tensor:
             peephole = peepholes.get(name)
             return (before[name] if peephole is None else before[name] + peephole * seen).sigmoid()
 
-        kept = gate("f", c) * c if "f" in before else c
-        c = torch.addcmul(kept, gate("i", c), before["g"].tanh())
-        return gate("o", c) * c.tanh(), c
+        gates = {name: gate(name, c) for name in "if" if name in before} | {"g": before["g"].tanh()}
+        c = torch.addcmul(gates["f"] * c if "f" in gates else c, gates["i"], gates["g"])
+        return gates | {"o": gate("o", c)}, c
 
     def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
         first_h, c_t = previous
@@ -171,6 +185,7 @@ class LSTM(RecurrentNetwork[LSTMState]):
 SPEC = ModelSpec(
     title="LSTM",
     summary="Gates decide what its memory keeps, takes in and shows, so that it can remember for long.",
+    group="Gated",
     equations=(
         "i_t = \\sigma(W_{xi} x_t + b_{xi} + W_{si} h_{t-1} + b_{si})\n"
         "f_t = \\sigma(W_{xf} x_t + b_{xf} + W_{sf} h_{t-1} + b_{sf})\n"

@@ -8,8 +8,9 @@ other cell ``forward`` is a loop.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Network, State, named_tensors
+from models.clamping import SIGMOID, TANH, before_squashing, deafen, speak_for
 from models.initialisation import LARGEST_FOR_EIGENVALUES, Start, scale_to_radius_, start_weights
 from models.layers import LayeredConfig, embedding
 
@@ -46,6 +48,9 @@ class RecurrentConfig(LayeredConfig):
             )
         return given
 
+
+_CANDIDATES = "gn"
+"""The letters of what gates let in: tanh units."""
 
 Sweep = Callable[[Tensor], tuple[LayerState, Tensor]]
 """One layer's backward pass through time, made of what its forward pass went through.
@@ -102,6 +107,8 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
     state_type: ClassVar[type]
     """The NamedTuple of this network's state; its first field is ``h``."""
+    stacked: str = ""
+    """The letters of the gates whose blocks are stacked in the weights, in their order, for ``clamp``."""
     kernel: Callable[..., tuple[Tensor, ...]] | None = None
     """PyTorch's fused function for a whole sequence, where it has one for this cell."""
 
@@ -126,6 +133,11 @@ class RecurrentNetwork(Network[State], Generic[State]):
             previous: the layer's state after the timestep before, (B, H) each.
             weights: the layer's parameters.
         """
+
+    def cell_gates(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> dict[str, Tensor]:
+        """The (B, H) gates by which ``cell`` makes its next state, by their letters; its own arguments."""
+        del a_t, previous, weights
+        return {}
 
     def drive(self, below: Tensor, weights: LayerWeights) -> Tensor:
         """The part of a layer's equations that needs no state: (..., D) gives (..., G·H).
@@ -185,6 +197,43 @@ class RecurrentNetwork(Network[State], Generic[State]):
         hidden, histories = self._loop(self.embedding(x), state)
         states = [self._state(layers) for layers in zip(*histories, strict=True)]
         return self.readout(hidden).transpose(0, 1), states
+
+    def gates(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        state = self.initial_state(x.shape[0]) if state is None else state
+        found: dict[str, list[Tensor]] = {}
+        with torch.no_grad():
+            below = self.embedding(x).transpose(0, 1)  # (T, B, E)
+            for layer, previous in enumerate(_by_layer(state)):
+                weights, outputs = self._weights(layer), []
+                for a_t in self.drive(below, weights).unbind(0):
+                    for name, gate in self.cell_gates(a_t, previous, weights).items():
+                        found.setdefault(f"{name}/{layer}", []).append(gate)
+                    previous = self.cell(a_t, previous, weights)
+                    outputs.append(previous[0])
+                below = torch.stack(outputs)
+        return {name: torch.stack(gates, dim=1) for name, gates in found.items()}
+
+    def clampable(self) -> dict[str, tuple[float, float]]:
+        layers, anything = range(self.rnn.num_layers), (-math.inf, math.inf)
+        gates = {letter: TANH if letter in _CANDIDATES else SIGMOID for letter in self.stacked}
+        return {f"{letter}/{at}": span for at in layers for letter, span in {**gates, "h": anything}.items()}
+
+    def clamp(self, name: str, units: Sequence[int], value: float) -> None:
+        if (span := self.clampable().get(name)) is None:
+            return super().clamp(name, units, value)
+        letter, layer = name.split("/")
+        Wx, Ws, bx, bs = self._parameters_of(int(layer))
+        if letter in self.stacked:
+            first = self.stacked.index(letter) * self.rnn.hidden_size
+            deafen([first + unit for unit in units], [Wx, Ws], [bx, bs], before_squashing(value, span))
+            if (vector := self.other_weights(int(layer)).get(letter)) is not None:
+                deafen(units, [vector], [], 0.0)
+            return None
+        speak_for(units, Ws, bs, value)
+        if int(layer) + 1 < self.rnn.num_layers:
+            above, _, bias, _ = self._parameters_of(int(layer) + 1)
+            return speak_for(units, above, bias, value)
+        return speak_for(units, self.readout.weight, self.readout.bias, value)
 
     def _loop(self, x: Tensor, state: State) -> tuple[Tensor, list[list[LayerState]]]:
         """The cell at every timestep: (B, T, E) gives the top layer's (T, B, H), and each layer's history."""

@@ -26,8 +26,7 @@ from trainer.evaluation import (
 )
 from trainer.module import RecurrentTraining
 from trainer.reporter import Reporter
-from trainer.sampling import take_samples
-from trainer.schema import RunConfig
+from trainer.schema import RunConfig, Sample
 from trainer.seeds import generator
 from trainer.tasks.base import Batch, Task
 
@@ -49,6 +48,7 @@ class Results:
         self.best_error: float | None = None
         self.best_step: int | None = None
         self.solved_at: int | None = None
+        self.validations_since_best = 0
 
     def state_dict(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -106,6 +106,12 @@ class ReportUpdates(BlockCallback):
             ("clipped", [float(update.clipped) for update in block]),
         ):
             self.reporter.points(key, steps, values, seconds, sequences)
+        for key, optional in (
+            ("learning_rate", [update.learning_rate for update in block]),
+            ("omega", [update.omega for update in block]),
+        ):
+            if known := [value for value in optional if value is not None]:  # all of them, or none
+                self.reporter.points(key, steps, known, seconds, sequences)
         last = block[-1]
         speed = self._speed(module, last.step, last.sequences)
         for key, rate in speed.items():
@@ -145,7 +151,8 @@ class Validate(BlockCallback):
         self.reporter, self.config, self.results = reporter, config, results
 
     def at_start(self, module: RecurrentTraining) -> None:
-        if self.config.training.stop_when_solved and self.results.solved_at == module.step:
+        is_solved = self.config.training.stop_when_solved and self.results.solved_at == module.step
+        if is_solved or self._is_patience_gone():
             module.trainer.should_stop = True  # the attempt before was killed on its way out
         elif self.results.validated_at != module.step:
             self.at_block(module)
@@ -160,6 +167,17 @@ class Validate(BlockCallback):
             except EvaluationStopped:
                 return
             self.results.validated_at = module.step
+            if self._is_patience_gone() and module.step < self.config.training.steps:
+                module.trainer.should_stop = True
+                self.reporter.log(
+                    "info",
+                    f"Stopped early at update {module.step}: the lowest validation loss was at update "
+                    f"{self.results.best_step}, {self.results.validations_since_best} validations ago.",
+                )
+
+    def _is_patience_gone(self) -> bool:
+        patience = self.config.training.patience
+        return patience is not None and self.results.validations_since_best >= patience
 
     def validate(self, module: RecurrentTraining) -> None:
         task = module.task
@@ -170,8 +188,10 @@ class Validate(BlockCallback):
             self.reporter.points(key, where[0], [value], where[1], where[2])
         results = self.results
         results.validation_loss = verdict.loss if math.isfinite(verdict.loss) else None
+        results.validations_since_best += 1
         if results.best_loss is None or verdict.loss < results.best_loss:
             results.best_loss, results.best_step = results.validation_loss, module.step
+            results.validations_since_best = 0
         if results.best_error is None or verdict.error < results.best_error:
             results.best_error = verdict.error
         self.reporter.summary(
@@ -207,19 +227,19 @@ def test(module: RecurrentTraining, config: RunConfig, reporter: Reporter, resul
     if solved and results.solved_at is None:
         results.solved_at = module.step
     reporter.summary(
-        solved=None if task.streaming else solved,
+        solved=solved,
         solved_at=results.solved_at,
         test_loss=verdict.loss if math.isfinite(verdict.loss) else None,
         test_wrong=verdict.wrong,
         test_total=verdict.total,
         bits_per_character=_bits(task, verdict.loss),
     )
-    return solved
+    return bool(solved)
 
 
 def _bits(task: Task, loss: float | None) -> float | None:
     """Bits per character, for a stream of characters."""
-    return loss / math.log(2) if task.streaming and loss is not None and math.isfinite(loss) else None
+    return loss / math.log(2) if task.counts_characters and loss is not None and math.isfinite(loss) else None
 
 
 class RecordGradients(BlockCallback):
@@ -229,7 +249,7 @@ class RecordGradients(BlockCallback):
         self.reporter, self.every, self.probe = reporter, every, probe
 
     def at_start(self, module: RecurrentTraining) -> None:
-        self.probe = self.probe.to(module.device)
+        self.probe = self.probe.to(module.device, module.dtype_of_numbers)
         if module.step == 0:
             self.record(module)
 
@@ -259,7 +279,7 @@ class TakeSamples(BlockCallback):
         self.taken_at = -1
 
     def at_start(self, module: RecurrentTraining) -> None:
-        self.shown = self.shown.to(module.device)
+        self.shown = self.shown.to(module.device, module.dtype_of_numbers)
 
     def at_block(self, module: RecurrentTraining) -> None:
         if module.step % self.every == 0:
@@ -270,10 +290,8 @@ class TakeSamples(BlockCallback):
             return
         self.taken_at = module.step
         source = generator(self.config.seed, "samples")
-        for sample in take_samples(
-            module.network, module.task, self.shown, step=module.step, generator=source
-        ):
-            self.reporter.sample(sample)
+        for index, content in enumerate(module.task.samples(module.network, self.shown, source)):
+            self.reporter.sample(Sample(step=module.step, index=index, content=content))
 
 
 class WriteCheckpoints(BlockCallback):

@@ -7,13 +7,15 @@ import json
 import threading
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ValidationError
 
 from models import MODELS
 from models.base import ModelSpec, Network, NetworkConfig
+from models.bptt.omega import omega
+from trainer.checks import accelerators, check_after_building, check_before_building, check_device
 from trainer.errors import ConfigError, errors_of, nearest, shortened
 from trainer.schema import (
     AnalysisConfig,
@@ -25,21 +27,11 @@ from trainer.schema import (
     SettingError,
     TrainingConfig,
 )
+from trainer.scoring import RULES
 from trainer.seeds import derived_seed
 from trainer.tasks import TASKS
 from trainer.tasks.base import Batch, Corpora, Task, TaskConfig, TaskSpec
 from trainer.tbptt import next_start, windows
-
-MEMORY_LIMIT = 4 * 2**30
-"""Bytes that one run may need, by our estimate."""
-_COPIES_OF_WEIGHTS = 4
-"""Weights, gradients and two moments of Adam."""
-_COPIES_OF_STATES = 12
-"""Of each (B, T, H) state in a forward and backward pass: gates, their inputs, and their gradients."""
-CHECKPOINT_LIMIT = 480 * 10**6
-"""Bytes of one checkpoint. It travels in one report, of at most 512 MiB, and lies in one row."""
-_CHECKPOINT_COPIES = 3
-"""Weights and two moments of Adam."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,11 +44,21 @@ class Resolved:
     task_config: TaskConfig
     task: Task
     seed: int
+    corpora: Corpora
 
     def network(self) -> Network[Any]:
         """A network with fresh weights, the same for the same seed."""
         seed = derived_seed(self.seed, "weights")
         return self.model_spec.build(self.model_config, self.task.input_size, self.task.output_size, seed)
+
+    @property
+    def shortest(self) -> int:
+        """The task's own length, from which training and tests go to longer ones."""
+        return int(self.task_config.length)  # type: ignore[attr-defined]
+
+    def task_at(self, length: int) -> Task:
+        """The task at another length than the configured one; only of a task that has the setting."""
+        return self.task_spec.build(self.task_config.model_copy(update={"length": length}), self.corpora)
 
 
 def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
@@ -73,29 +75,40 @@ def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
     found: list[FieldError] = []
     model = _entry("model", config.model, MODELS, found)
     task = _entry("task", config.task, TASKS, found)
-    if config.training.accelerator != "auto" and config.training.accelerator not in accelerators():
-        found.append(
-            FieldError(
-                field="training.accelerator",
-                value=config.training.accelerator,
-                problem="this machine has no such device",
-                remedy=f"choose auto or {' or '.join(accelerators())}",
-            )
-        )
+    found += check_device(config)
     if model is None or task is None or found:
         raise ConfigError(found)
     (model_spec, model_config), (task_spec, task_config) = model, task
-    _check_states(config, model_config, task_config)
+    check_before_building(config, model_spec, model_config, task_spec, task_config)
+    corpora = lru_cache(maxsize=1)(corpora)  # a task is built from the same text at each of its lengths
+    built = _build_task(task_spec, task_config, corpora)
+    check_after_building(config, model_spec, model_config, task_config, built)
     resolved = Resolved(
         model_spec=model_spec,
         model_config=model_config,
         task_spec=task_spec,
         task_config=task_config,
-        task=_build_task(task_spec, task_config, corpora),
+        task=built,
         seed=config.seed,
+        corpora=corpora,
     )
-    _check_memory(config, resolved)
+    _check_other_lengths(config, resolved)
     return resolved
+
+
+def _check_other_lengths(config: RunConfig, resolved: Resolved) -> None:
+    """A file may be too short for the longer sequences of a run: that is told before, not hours later."""
+    wanted = {
+        "training.longest": config.training.longest,
+        "analysis.test_lengths_to": config.analysis.test_lengths_to,
+    }
+    for field, longest in wanted.items():
+        try:
+            if longest is not None:
+                resolved.task_at(longest)
+        except SettingError as error:
+            found = FieldError(field=field, value=longest, problem=error.problem, remedy=error.remedy)
+            raise ConfigError([found]) from error
 
 
 def _entry(
@@ -145,91 +158,13 @@ def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora) -> Task:
         raise ConfigError([found]) from error
 
 
-def _check_states(config: RunConfig, model: NetworkConfig, task: TaskConfig) -> None:
-    """Refuse before the task is built what its states alone would make too large."""
-    width = getattr(model, "hidden_size", 1) * getattr(model, "layers", 1)
-    length = getattr(task, "length", 1)
-    _refuse_over(4 * _COPIES_OF_STATES * _sequences(config) * length * width, config)
-
-
-def _sequences(config: RunConfig) -> int:
-    """Sequences whose states a run holds at once: of a batch, or of the probe."""
-    probe = config.analysis.probe_size if config.analysis.every is not None else 1
-    return max(config.training.batch_size, probe)
-
-
-def _check_memory(config: RunConfig, resolved: Resolved) -> None:
-    with torch.device("meta"):  # counts weights without allocating any
-        network = resolved.model_spec.network(
-            resolved.model_config,
-            resolved.task.input_size,
-            resolved.task.output_size,
-        )
-    weights = sum(p.numel() for p in network.parameters())
-    length = getattr(resolved.task_config, "length", 1)
-    width = getattr(resolved.model_config, "hidden_size", 1) * getattr(resolved.model_config, "layers", 1)
-    # Of a carried state there are two numbers for each unit of each sequence, an LSTM's h and c.
-    checkpoint = 4 * (_CHECKPOINT_COPIES * weights + 2 * config.training.batch_size * width)
-    if checkpoint > CHECKPOINT_LIMIT:
-        raise ConfigError(
-            [
-                FieldError(
-                    field="model.hidden_size"
-                    if "hidden_size" in type(resolved.model_config).model_fields
-                    else "model",
-                    value=getattr(resolved.model_config, "hidden_size", None),
-                    problem=(
-                        f"the network has {weights / 1e6:,.0f} million weights, so a checkpoint would take "
-                        f"{checkpoint / 1e6:,.0f} MB; one may take {CHECKPOINT_LIMIT / 1e6:,.0f}"
-                    ),
-                    remedy="lower the hidden size or the layers",
-                )
-            ]
-        )
-    rows = _sequences(config) * length
-    symbols = 2 * resolved.task.input_size + 3 * resolved.task.output_size
-    needed = _COPIES_OF_WEIGHTS * weights + rows * (_COPIES_OF_STATES * width + symbols)
-    _refuse_over(4 * needed, config)
-
-
-def _refuse_over(needed: int, config: RunConfig) -> None:
-    if needed > MEMORY_LIMIT:
-        is_probe = _sequences(config) > config.training.batch_size
-        field, value, what = (
-            ("analysis.probe_size", config.analysis.probe_size, "probe batch")
-            if is_probe
-            else ("training.batch_size", config.training.batch_size, "batch")
-        )
-        raise ConfigError(
-            [
-                FieldError(
-                    field=field,
-                    value=value,
-                    problem=(
-                        f"{what}, sequence and network together would need about {needed / 2**30:,.1f} GiB "
-                        f"of memory; a run may take {MEMORY_LIMIT // 2**30}"
-                    ),
-                    remedy=f"lower the size of the {what}, the length, the hidden size or the layers",
-                )
-            ]
-        )
-
-
-@lru_cache(maxsize=1)
-def accelerators() -> tuple[str, ...]:
-    """Those of cpu, gpu, mps that this machine has."""
-    gpu = ("gpu",) if torch.cuda.is_available() else ()
-    mps = ("mps",) if torch.backends.mps.is_available() else ()
-    return ("cpu", *gpu, *mps)
-
-
 def default_name(config: RunConfig) -> str:
     """A name for a run that was given none: network, task, and the sizes that tell runs apart."""
     model = MODELS[config.model["name"]].title
     task = TASKS[config.task["name"]]
-    length = task.config.model_validate({k: v for k, v in config.task.items() if k != "name"})
-    extent = getattr(length, "length", None)
-    return f"{model} · {task.title.lower()}" + (f" {extent}" if extent is not None else "")
+    settings = task.config.model_validate({k: v for k, v in config.task.items() if k != "name"})
+    extent = "" if settings.extent is None else f" {settings.extent}"
+    return f"{model} · {task.title.lower()}{extent}"
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
@@ -254,8 +189,10 @@ def catalog() -> Catalog:
             name=name,
             title=spec.title,
             summary=spec.summary,
+            group=spec.group,
             equations=spec.equations,
             source=spec.source,
+            keeps_state=spec.keeps_state,
             json_schema=_schema(spec.config),
         )
         for name, spec in MODELS.items()
@@ -265,13 +202,17 @@ def catalog() -> Catalog:
             name=name,
             title=spec.title,
             summary=spec.summary,
+            group=spec.group,
             description=spec.description,
             source=spec.source,
             json_schema=_schema(spec.config),
+            loss_kind=spec.task.loss_kind,
+            loss_reason=spec.loss_reason,
             loss_unit=spec.task.loss_unit,
             error_unit=spec.task.error_unit,
             streaming=spec.task.streaming,
             needs_corpus=spec.needs_corpus,
+            needs_table=spec.needs_table,
             training_defaults=spec.defaults,
         )
         for name, spec in TASKS.items()
@@ -304,24 +245,33 @@ def estimate(config: RunConfig, corpora: Corpora) -> Estimate:
     """
     resolved = resolve(config, corpora)
     key = config.model_copy(update={"seed": 0}).model_dump_json(exclude={"analysis"})
-    parameters, multiplications, seconds = _measured(key, resolved)
+    measured = _measured(key, resolved)
     return Estimate(
-        parameters=parameters,
-        multiplications_per_timestep=multiplications,
-        seconds=seconds * config.training.steps,
+        parameters=measured.parameters,
+        multiplications_per_timestep=measured.multiplications,
+        facts=measured.facts,
+        seconds=measured.seconds * config.training.steps,
         chance=resolved.task.chance,
         input_size=resolved.task.input_size,
         output_size=resolved.task.output_size,
     )
 
 
-_measurements: dict[str, tuple[int, int, float]] = {}
+class _Measured(NamedTuple):
+    parameters: int
+    multiplications: int
+    """Per timestep."""
+    facts: dict[str, str]
+    seconds: float
+    """Per update."""
+
+
+_measurements: dict[str, _Measured] = {}
 _measuring = threading.Lock()
 """One at a time: side by side they would disturb each other, and add up their memory."""
 
 
-def _measured(key: str, resolved: Resolved) -> tuple[int, int, float]:
-    """Parameters, multiplications per timestep, and seconds per update."""
+def _measured(key: str, resolved: Resolved) -> _Measured:
     with _measuring:
         if (known := _measurements.get(key)) is not None:
             return known
@@ -329,27 +279,40 @@ def _measured(key: str, resolved: Resolved) -> tuple[int, int, float]:
             _measurements.clear()
         training = RunConfig.model_validate(json.loads(key)).training
         network = resolved.network()
-        parameters = sum(p.numel() for p in network.parameters())
-        multiplications = network.multiplications_per_timestep()
-        seconds = _seconds_per_update(network, resolved, training)
-        _measurements[key] = measured = (parameters, multiplications, seconds)
+        _measurements[key] = measured = _Measured(
+            parameters=sum(p.numel() for p in network.parameters()),
+            multiplications=network.multiplications_per_timestep(),
+            facts=network.facts(),
+            seconds=_seconds_per_update(network, resolved, training),
+        )
         return measured
 
 
 def _seconds_per_update(network: Network[Any], resolved: Resolved, training: TrainingConfig) -> float:
     """Time forward and backward on as much of a batch as fits the budget; scale to an update's windows."""
-    one = resolved.task.draw_validation(1, torch.Generator().manual_seed(0))
+    task = resolved.task
+    if training.longest is not None:
+        task = resolved.task_at((resolved.shortest + training.longest) // 2)
+    one = task.draw_validation(1, torch.Generator().manual_seed(0))
+    if (rescore := RULES[training.loss_at]) is not None:
+        one = rescore(one)
     per_sequence = 3 * network.multiplications_per_timestep() * _REPEATS  # of one timestep
     rows = max(1, min(training.batch_size, int(_MEASURED_OPERATIONS / per_sequence)))
     most = max(1, int(_MEASURED_OPERATIONS / (per_sequence * rows)))
     timesteps = _timesteps_per_update(one, training)
     measured = max(1, min(one.length, int(timesteps), most))
-    inputs = torch.rand(rows, measured, resolved.task.input_size, generator=torch.Generator().manual_seed(0))
+    kind = torch.float64 if training.precision == "64" else torch.float32
+    network = network.to(kind)
+    inputs = torch.rand(
+        rows, measured, task.input_size, generator=torch.Generator().manual_seed(0), dtype=kind
+    )
     times = []
     for _ in range(_REPEATS):
         began = time.perf_counter()
         outputs, _ = network(inputs)
-        torch.autograd.grad(outputs.square().mean(), list(network.parameters()))
+        torch.autograd.grad(outputs.square().mean(), list(network.parameters()), allow_unused=True)
+        if training.omega is not None:
+            omega(network, inputs, None, lambda made: made.square().mean())
         times.append(time.perf_counter() - began)
     per_timestep = min(times) / measured  # the others were disturbed, or paid for a first call
     return per_timestep * timesteps * training.batch_size / rows

@@ -1,4 +1,4 @@
-"""Texts for the characters task: the built-in one, and the checks that an upload must pass.
+"""Texts and tables to learn from: the built-in ones, and the checks that an upload must pass.
 
 No torch here: the service checks uploads as they arrive.
 """
@@ -9,8 +9,10 @@ import codecs
 import re
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
+from trainer.csv_table import TableError, column_names, read_table
 from trainer.schema import CorpusInfo
 
 MAX_BYTES = 20_000_000
@@ -39,7 +41,7 @@ class CorpusError(ValueError):
 
 
 class Corpus(NamedTuple):
-    """A text and what a reader is told about it."""
+    """A text, which may be that of a table, and what a reader is told about it."""
 
     info: CorpusInfo
     text: str
@@ -54,16 +56,19 @@ def describe(corpus_id: str, name: str, text: str, *, builtin: bool = False) -> 
         vocabulary=len(set(text)),
         builtin=builtin,
         preview=text[:PREVIEW_CHARACTERS],
+        columns=column_names(text),
     )
 
 
 @cache
 def builtin_corpora() -> dict[str, Corpus]:
-    """The texts that are always there, by id. Treat it as read-only: it is made once."""
-    text = _python_topics()
-    return {
-        "python-topics": Corpus(describe("python-topics", "Python help topics", text, builtin=True), text)
-    }
+    """The texts and tables that are always there, by id. Treat it as read-only: it is made once."""
+    sunspots = (Path(__file__).parent / "data" / "sunspots.csv").read_text(encoding="utf-8")
+    given = (
+        ("python-topics", "Python help topics", _python_topics()),
+        ("sunspots", "Sunspots, yearly, 1700 to 2008", sunspots),
+    )
+    return {key: Corpus(describe(key, name, text, builtin=True), text) for key, name, text in given}
 
 
 def _python_topics() -> str:
@@ -79,14 +84,15 @@ def _python_topics() -> str:
 
 
 class UploadCheck:
-    """Checks a text while it arrives, and refuses it at the first byte that rules it out.
+    """Checks a text or a table while it arrives, and refuses it at the first byte that rules it out.
 
     ``feed`` every chunk, then take the text from ``finish``. Either raises CorpusError. After a refusal the
     rest need not be read.
     """
 
-    def __init__(self, limit: int = MAX_BYTES) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = MAX_BYTES, *, table: bool = False) -> None:
+        """``table`` refuses a text without a column of numbers. Without it, both kinds are taken."""
+        self._limit, self._table = limit, table
         self._bytes = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._parts: list[str] = []
@@ -119,6 +125,13 @@ class UploadCheck:
         if not text or text.isspace():
             found = f"holds nothing but {len(text):,} characters of white space" if text else "is empty"
             raise CorpusError(f"the text {found}", f"upload one of at least {MIN_CHARACTERS:,} characters")
+        try:
+            read_table(text)
+        except TableError as error:
+            if self._table:
+                raise CorpusError(error.problem, error.remedy) from None
+        else:
+            return text  # a table may be shorter than a text to read
         distinct = sorted(set(text))
         if len(distinct) < MIN_DISTINCT:
             shown = ", ".join(map(repr, distinct))

@@ -5,12 +5,14 @@ Axes: B (batch), T (time), D (input features).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
 from models.base import Network, State, from_named_tensors, named_tensors
+from trainer.lengths import RandomLengths
 from trainer.tasks.base import Batch, Task
 from trainer.tbptt import Window, next_start, windows
 
@@ -28,6 +30,8 @@ class Work(NamedTuple):
     window: Window
     scored_in_batch: int
     """Scored outputs of the whole batch: what a window's summed loss is divided by."""
+    teacher: Tensor | None
+    """(B, end - start, O) for a network that is taught: the outputs wished for, NaN where there are none."""
 
 
 class Cursor(Generic[State]):
@@ -41,6 +45,10 @@ class Cursor(Generic[State]):
         k2: see ``tbptt.windows``.
         generator: the run's own source of training data.
         device: where batches go.
+        dtype: of their numbers; None leaves them as drawn.
+        carry_state: whether a stream's state and history go on from batch to batch.
+        rescore: what to learn from instead of what the task scores.
+        lengths: draws the batches instead of the task, which is then no stream.
     """
 
     def __init__(
@@ -53,9 +61,16 @@ class Cursor(Generic[State]):
         k2: int | None,
         generator: Generator,
         device: torch.device,
+        dtype: torch.dtype | None = None,
+        carry_state: bool = True,
+        rescore: Callable[[Batch], Batch] | None = None,
+        lengths: RandomLengths | None = None,
     ) -> None:
         self.network, self.task, self.generator, self.device = network, task, generator, device
-        self.batch_size, self.k1, self.k2 = batch_size, k1, k2
+        self.batch_size, self.k1, self.k2, self.dtype = batch_size, k1, k2, dtype
+        self.carries = task.streaming and carry_state
+        self.rescore = rescore
+        self._draw = task.draw if lengths is None else lengths.draw
         self.batches = 0
         """Batches begun."""
         self._batch: Batch | None = None
@@ -65,6 +80,8 @@ class Cursor(Generic[State]):
         self._tail: Tensor | None = (
             None  # (B, h, D): a stream's inputs before the batch, still in reach of k2
         )
+        self._teacher: Tensor | None = None  # (B, T, O)
+        self._taught_tail: Tensor | None = None  # (B, h, O): what ``_tail`` was taught
         self._drawn_from: dict[str, Any] = {}  # generator and position as they were before this batch's draw
 
     @property
@@ -83,47 +100,53 @@ class Cursor(Generic[State]):
         if self._state is None:
             self._state = self.network.initial_state(self.batch_size)
         window = self._cut[self._index]
-        following = next_start(self._cut, self._index, self.k1, self.k2, self.task.streaming)
+        following = next_start(self._cut, self._index, self.k1, self.k2, self.carries)
         return Work(
-            inputs=self._inputs(window.start, window.end),
+            inputs=_reach(self._tail, self._batch.inputs, window.start, window.end),
             state=self._state,
             lead=following - window.start,
             history=window.begin - window.start,
             batch=self._batch,
             window=window,
             scored_in_batch=self._scored,
+            teacher=None
+            if self._teacher is None
+            else _reach(self._taught_tail, self._teacher, window.start, window.end),
         )
 
     def advance(self, kept: State) -> None:
         """Go on to the next window, whose start has the state ``kept``."""
         assert self._batch is not None
-        following = next_start(self._cut, self._index, self.k1, self.k2, self.task.streaming)
+        following = next_start(self._cut, self._index, self.k1, self.k2, self.carries)
         self._index += 1
         self._state = kept
         if self._index == len(self._cut):
-            if self.task.streaming:
-                self._tail = self._inputs(following, self._batch.length).clone()
-            else:
+            if not self.carries:
                 self._state = None
-
-    def _inputs(self, start: int, end: int) -> Tensor:
-        """Inputs of timesteps [start, end), of which negative ones lie in the tail."""
-        assert self._batch is not None
-        if start >= 0 or self._tail is None:
-            return self._batch.inputs[:, start:end]
-        held = self._tail.shape[1]
-        if end <= 0:
-            return self._tail[:, held + start : held + end]
-        return torch.cat((self._tail[:, held + start :], self._batch.inputs[:, :end]), dim=1)
+                return
+            length = self._batch.length
+            if self._teacher is not None:
+                self._taught_tail = _reach(self._taught_tail, self._teacher, following, length).clone()
+            self._tail = _reach(self._tail, self._batch.inputs, following, length).clone()
 
     def _open_batch(self) -> None:
         self._drawn_from = {"generator": self.generator.get_state(), "position": self.task.position()}
-        self._batch = self.task.draw(self.batch_size, self.generator).to(self.device)
+        self._batch = self._draw(self.batch_size, self.generator).to(self.device, self.dtype)
+        if self.rescore is not None:
+            self._batch = self.rescore(self._batch)
+        if self.network.taught:
+            self._teacher = self._taught(self._batch)
         self._scored = self._batch.scored_count()
         held = 0 if self._tail is None else self._tail.shape[1]
         self._cut = windows(self._batch.length, self.k1, self.k2, history=held)
         self._index = 0
         self.batches += 1
+
+    def _taught(self, batch: Batch) -> Tensor:
+        """(B, T, O) the outputs wished for; NaN before the first scored one, too."""
+        wished = self.task.teacher(batch).to(self.device, batch.inputs.dtype)
+        unasked = wished.new_full((len(wished), batch.first, self.task.output_size), torch.nan)
+        return torch.cat((unasked, wished), dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that ``load_state_dict`` needs, as tensors and plain values."""
@@ -137,6 +160,7 @@ class Cursor(Generic[State]):
             # Clones: these are views, and saving a view saves all of what it is a view of.
             "state": None if self._state is None else {n: t.clone() for n, t in named_tensors(self._state)},
             "tail": None if self._tail is None else self._tail.clone(),
+            "taught_tail": None if self._taught_tail is None else self._taught_tail.clone(),
         }
 
     def load_state_dict(self, stored: dict[str, Any]) -> None:
@@ -144,7 +168,10 @@ class Cursor(Generic[State]):
         self.generator.set_state(stored["drawn_from"]["generator"].cpu())
         self.task.seek(stored["drawn_from"]["position"])
         self.batches = stored["batches"]
-        self._tail = None if stored["tail"] is None else stored["tail"].to(self.device)
+        self._tail, self._taught_tail = (
+            None if held is None else held.to(self.device)
+            for held in (stored["tail"], stored.get("taught_tail"))
+        )
         self._batch, self._state = None, None
         if stored["index"]:
             self._open_batch()
@@ -152,3 +179,13 @@ class Cursor(Generic[State]):
         if stored["state"] is not None:
             like = self.network.initial_state(self.batch_size)
             self._state = from_named_tensors(like, stored["state"])
+
+
+def _reach(tail: Tensor | None, now: Tensor, start: int, end: int) -> Tensor:
+    """Timesteps [start, end) of a (B, T, ...) batch, of which negative ones lie in the tail before it."""
+    if start >= 0 or tail is None:
+        return now[:, start:end]
+    held = tail.shape[1]
+    if end <= 0:
+        return tail[:, held + start : held + end]
+    return torch.cat((tail[:, held + start :], now[:, :end]), dim=1)

@@ -5,18 +5,22 @@ Axes: B (batch), T (time), O (outputs).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Generator
 
 from models.base import Network, named_tensors
+from trainer.lengths import TaskAt
+from trainer.schema import LengthVerdict, finite
 from trainer.seeds import generator
 from trainer.tasks.base import Task
 
 VALIDATION_SEQUENCES = 256
 TEST_SEQUENCES = 10_000
+LENGTH_SEQUENCES = 1_000
+"""At each length of a generalisation curve."""
 VALIDATION_CHUNKS = 128
 TEST_CHUNKS = 1_000
 """Chunks of a stream, each of which holds many symbols."""
@@ -66,7 +70,8 @@ def batch_size(network: Network[Any], task: Task) -> int:
     """Sequences judged at once: fewer than usual where they are long or the network is large."""
     length = getattr(task, "length", 1)
     states = sum(tensor.shape[1] for _, tensor in named_tensors(network.initial_state(1)))
-    numbers = length * (task.input_size + 3 * task.output_size + _COPIES_OF_STATES * states)
+    made = sum(weight.shape[0] for weight in network.weight_roles().values())  # of hidden units without state
+    numbers = length * (task.input_size + 3 * task.output_size + max(_COPIES_OF_STATES * states, made))
     multiplications = length * network.multiplications_per_timestep()
     return max(1, min(_BATCH, _NUMBERS // numbers, _MULTIPLICATIONS // max(1, multiplications)))
 
@@ -84,13 +89,14 @@ def evaluate(
     Raises:
         EvaluationStopped: ``stopped``, which is asked before each batch, said so.
     """
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
     loss, scored, wrong, total = torch.zeros((), dtype=torch.float64), 0, 0, 0
     at_once = batch_size(network, task)
     for begin in range(0, sequences, at_once):
         if stopped():
             raise EvaluationStopped
-        batch = task.draw_validation(min(at_once, sequences - begin), source).to(device)
+        batch = task.draw_validation(min(at_once, sequences - begin), source)
+        batch = batch.to(weight.device, weight.dtype)
         outputs, _ = network(batch.inputs, first=batch.first)
         losses = task.elementwise_loss(outputs, batch.targets)
         if batch.mask is not None:
@@ -100,3 +106,32 @@ def evaluate(
         score = task.score(outputs, batch)
         wrong, total = wrong + score.wrong, total + score.total
     return Verdict(float(loss) / scored, wrong, total)
+
+
+def evaluate_at_lengths(
+    network: Network[Any],
+    task_at: TaskAt,
+    lengths: Sequence[int],
+    seed: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[LengthVerdict]:
+    """A generalisation curve: how a network does on fresh sequences of each length.
+
+    Raises:
+        EvaluationStopped: as ``evaluate``.
+    """
+    verdicts = []
+    for length in lengths:
+        task = task_at(length)
+        verdict = evaluate(network, task, LENGTH_SEQUENCES, generator(seed, "length", length), stopped)
+        verdicts.append(
+            LengthVerdict(
+                length=length,
+                loss=finite(verdict.loss),
+                error=verdict.error,
+                wrong=verdict.wrong,
+                total=verdict.total,
+                chance=task.chance,
+            )
+        )
+    return verdicts

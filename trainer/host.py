@@ -154,10 +154,13 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
             scheduler.start()
         import torch
 
+        from trainer.inspection.inspector import Inspector
         from trainer.service.app import create_app
 
         torch.set_num_threads(1)  # an estimate measures what a worker, which has one thread, will need
-        app = create_app(store, scheduler, address.token)
+        inspector = Inspector(settings.inspect_seconds, settings.inspect_megabytes)
+        stack.callback(inspector.close)
+        app = create_app(store, scheduler, address.token, inspector)
         # What the imports made stays: a collector that walked it for each large answer tripled its time.
         gc.collect()
         gc.freeze()

@@ -54,6 +54,10 @@ class Settings(BaseModel):
     """Folder for the default database, logs and the service's address; one service at a time may use it."""
     slots: int = Field(default_factory=cores, ge=1, le=1024)
     """Runs that train at the same time; as many as CPU cores unless set."""
+    inspect_seconds: float = Field(default=20.0, gt=0, le=3600)
+    """Seconds that a look inside a run may take before it is ended."""
+    inspect_megabytes: int = Field(default=1500, ge=50)
+    """Memory (MB) that a look inside a run may take before it is ended."""
 
     @classmethod
     def read(cls, given: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Self:

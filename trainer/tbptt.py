@@ -66,7 +66,12 @@ def next_start(cut: list[Window], index: int, k1: int | None, k2: int | None, st
 
 
 def forward_window(
-    network: Network[State], inputs: Tensor, state: State, lead: int, first: int
+    network: Network[State],
+    inputs: Tensor,
+    state: State,
+    lead: int,
+    first: int,
+    teacher: Tensor | None = None,
 ) -> tuple[Tensor, State]:
     """Run one window forward.
 
@@ -76,18 +81,30 @@ def forward_window(
         state: detached, before the window's first timestep.
         lead: after how many of those timesteps the next window starts; its state is kept.
         first: the first of those timesteps whose output is wanted.
+        teacher: (B, end - start, O) for a network that is taught, None for any other.
 
     Returns:
         (B, end - start - first, O) outputs with their graph, and the detached state at the next window's
         start.
     """
     if lead == 0:
-        outputs, _ = network(inputs, state, first)
+        outputs, _ = read(network, inputs, state, first, teacher)
         return outputs, state
     if lead == inputs.shape[1]:
-        outputs, last = network(inputs, state, first)
+        outputs, last = read(network, inputs, state, first, teacher)
         return outputs, detach(last)
     # One graph through both halves: the state between them is handed on attached, and kept detached.
-    before, middle = network(inputs[:, :lead], state, min(first, lead))
-    after, _ = network(inputs[:, lead:], middle, max(0, first - lead))
+    early, late = (None, None) if teacher is None else (teacher[:, :lead], teacher[:, lead:])
+    before, middle = read(network, inputs[:, :lead], state, min(first, lead), early)
+    after, _ = read(network, inputs[:, lead:], middle, max(0, first - lead), late)
     return (torch.cat((before, after), dim=1) if first < lead else after), detach(middle)
+
+
+def read(
+    network: Network[State], inputs: Tensor, state: State, first: int, teacher: Tensor | None
+) -> tuple[Tensor, State]:
+    """``forward``, or ``forward_taught`` where there is a teacher."""
+    if teacher is not None:
+        return network.forward_taught(inputs, state, first, teacher)
+    outputs: tuple[Tensor, State] = network(inputs, state, first)
+    return outputs

@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +37,37 @@ from trainer.callbacks import (
 )
 from trainer.checkpoint import CheckpointError, seed_everything, set_random_state, unpack
 from trainer.config import Resolved, resolve
-from trainer.evaluation import EvaluationStopped
+from trainer.evaluation import EvaluationStopped, evaluate_at_lengths
+from trainer.lengths import RandomLengths, ladder
 from trainer.module import RecurrentTraining
 from trainer.reporter import Reporter
-from trainer.schema import Assignment, End, RunState
+from trainer.schema import Assignment, End, RunConfig, RunState
 from trainer.seeds import derived_seed, generator
-from trainer.tasks.base import Task
 
 LAST_WORD_SECONDS = 8.0
 """How long a worker that was told to stop waits for the service: a stop must end within 10 s."""
 
 
-class _Blocks(IterableDataset[int]):
+class Blocks(IterableDataset[int]):
     """Endless: how many blocks a run needs is known only as it goes."""
 
     def __iter__(self) -> Iterator[int]:
         return itertools.repeat(0)
+
+
+def training_module(
+    network: Network[Any], resolved: Resolved, config: RunConfig, pauses: Sequence[int]
+) -> RecurrentTraining:
+    """A run's training at its very beginning, with the run's own sources of random numbers."""
+    training = config.training
+    source = torch.Generator().manual_seed(derived_seed(config.seed, "training"))
+    lengths = None
+    if training.longest is not None:
+        lengths = RandomLengths(resolved.task_at, resolved.shortest, training.longest)
+    noise_seed = derived_seed(config.seed, "gradient noise")
+    return RecurrentTraining(
+        network, resolved.task, training, source, pauses, lengths=lengths, noise_seed=noise_seed
+    )
 
 
 class _ToReporter(logging.Handler):
@@ -123,7 +138,7 @@ class _Attempt:
         resolved = resolve(self.config, self._corpus)
         seed_everything(self.config.seed)
         task, network = resolved.task, resolved.network()
-        module = self._module(network, task)
+        module = self._module(network, resolved)
         self._load_checkpoint(module)
         self.module = module
         if self._is_over():  # said while there was no module to tell
@@ -145,8 +160,8 @@ class _Attempt:
         self._describe(resolved, module)
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
         with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready
-            self._trainer(callbacks).fit(module, torch.utils.data.DataLoader(_Blocks(), batch_size=None))
-        return self._conclude(module, samples, checkpoints)
+            self._trainer(callbacks).fit(module, torch.utils.data.DataLoader(Blocks(), batch_size=None))
+        return self._conclude(module, resolved, samples, checkpoints)
 
     def _is_over(self) -> bool:
         """Whether someone has ended this attempt before its last update."""
@@ -158,11 +173,10 @@ class _Attempt:
         response = self.reporter.fetch(f"/corpora/{corpus_id}/text")
         return response.content.decode("utf-8")
 
-    def _module(self, network: Network[Any], task: Task) -> RecurrentTraining:
+    def _module(self, network: Network[Any], resolved: Resolved) -> RecurrentTraining:
         analysis, training = self.config.analysis, self.config.training
         pauses = [p for p in (analysis.every, analysis.samples_every, training.validate_every) if p]
-        source = torch.Generator().manual_seed(derived_seed(self.config.seed, "training"))
-        return RecurrentTraining(network, task, training, source, pauses)
+        return training_module(network, resolved, self.config, pauses)
 
     def _load_checkpoint(self, module: RecurrentTraining) -> None:
         if not self.assignment.resume:
@@ -216,7 +230,11 @@ class _Attempt:
     # --- After training ----------------------------------------------------------------------------
 
     def _conclude(
-        self, module: RecurrentTraining, samples: TakeSamples, checkpoints: WriteCheckpoints
+        self,
+        module: RecurrentTraining,
+        resolved: Resolved,
+        samples: TakeSamples,
+        checkpoints: WriteCheckpoints,
     ) -> End | None:
         if module.failure:
             self.reporter.log("error", f"Ended: {module.failure}.")
@@ -226,6 +244,7 @@ class _Attempt:
         if not self._is_over():
             with contextlib.suppress(EvaluationStopped):
                 test(module, self.config, self.reporter, self.results)
+                self._test_at_lengths(module, resolved)
                 if self.config.analysis.samples_every is not None:
                     samples.take(module)
                 self.reporter.log("info", f"Finished after {module.step} updates.")
@@ -243,6 +262,15 @@ class _Attempt:
             reason=f"its process was told to end (SIGTERM) at update {module.step}; resume it to go on",
         )
 
+    def _test_at_lengths(self, module: RecurrentTraining, resolved: Resolved) -> None:
+        longest = self.config.analysis.test_lengths_to
+        if longest is not None:
+            lengths = ladder(resolved.shortest, longest)
+            verdicts = evaluate_at_lengths(
+                module.network, resolved.task_at, lengths, self.config.seed, lambda: module.interrupted
+            )
+            self.reporter.summary(lengths=verdicts)
+
 
 class _AtStart(pl.Callback):
     """The last things before the first update, when Lightning has made its own preparations."""
@@ -256,6 +284,8 @@ class _AtStart(pl.Callback):
         signal.signal(signal.SIGTERM, self.terminate)
         self.reporter.summary(device=_device_name(pl_module.device))
         self.restore_random()
+        # Lightning wants training mode until here; from here on only updates do.
+        pl_module.eval()
 
 
 def _device_name(device: torch.device) -> str:

@@ -18,7 +18,7 @@ from dashboard.charts.style import (
     rounded,
     short,
 )
-from dashboard.charts.time_gradients import norm_symbol, recording_at
+from dashboard.charts.time_gradients import norm_symbol
 from trainer.schema import Chance, VectorSeries
 
 
@@ -43,6 +43,8 @@ METRICS: dict[str, Metric] = {
     "validation/error": Metric(title="validation error", unit="%", scale=100, sparse=True),
     "gradient_norm/before_clip": Metric(title="gradient norm before the clip", unit="L2", log=True),
     "gradient_norm/after_clip": Metric(title="gradient norm after the clip", unit="L2", log=True),
+    "learning_rate": Metric(title="learning rate", unit="at each update", log=True),
+    "omega": Metric(title="Ω", unit="0: the gradient keeps its length", log=True),
     "steps_per_second": Metric(title="speed", unit="updates per second"),
     "sequences_per_second": Metric(title="speed", unit="sequences per second"),
 }
@@ -67,12 +69,11 @@ def metric_figure(
     y_type: AxisType = "linear",
     loss_units: Sequence[str] = (),
     chances: Sequence[Chance] = (),
-    height: int = 440,
 ) -> go.Figure:
     """One metric of every run, by run id, in the order given; the chance level where all runs share one."""
     about = METRICS[metric]
     title = metric_title(metric, loss_units)
-    figure = base_figure(X_TITLES[x], title, height=height, y_type=y_type, x_revision=x)
+    figure = base_figure(X_TITLES[x], title, height=440, y_type=y_type, x_revision=x)
     figure.update_yaxes(uirevision=f"{metric} {y_type}")
     for uid, curve in curves.items():
         add_curve(
@@ -106,25 +107,21 @@ class GradientCurve:
     dash: str = "solid"
 
 
-def time_gradient_figure(
-    curves: Mapping[str, GradientCurve], *, quantity: str, step: int | None = None, height: int = 400
-) -> go.Figure:
-    """The gradient's norm at each timestep, a curve per run, at its last recording (up to ``step``)."""
-    figure = base_figure(TIMESTEP_TITLE, f"{norm_symbol(quantity)} (norm)", height=height, y_type="log")
+def time_gradient_figure(curves: Mapping[str, GradientCurve], *, quantity: str) -> go.Figure:
+    """The gradient's norm at each timestep, a curve per run, at its last recording."""
+    figure = base_figure(TIMESTEP_TITLE, f"{norm_symbol(quantity)} (norm)", height=400, y_type="log")
     figure.update_xaxes(rangemode="normal")
     drawn = False
     for uid, curve in curves.items():
         if not curve.vectors.steps:
             continue
-        last = curve.vectors.steps[-1] if step is None else step
-        index = recording_at(curve.vectors, last)
-        row = curve.vectors.norms[index]
+        row = curve.vectors.norms[-1]
         drawn = True
         figure.add_scatter(
             x=list(range(1, len(row) + 1)),
             y=rounded([v if v is not None and v > 0 else None for v in row]),
             mode="lines",
-            name=plain(f"{curve.name}, step {curve.vectors.steps[index]}"),
+            name=plain(f"{curve.name}, step {curve.vectors.steps[-1]}"),
             line={"color": curve.color, "width": 2, "dash": curve.dash},
             hovertemplate="%{y:.3g}",
             uid=uid,

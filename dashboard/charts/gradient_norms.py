@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from dashboard.charts.curves import Curve, add_curve, x_values
 from dashboard.charts.style import (
     STEP_TITLE,
-    AxisType,
     base_figure,
     companion,
     note,
@@ -26,14 +25,13 @@ def gradient_norm_figure(
     color: str,
     training: TrainingConfig,
     clip_rate: float | None = None,
-    y_type: AxisType = "log",
 ) -> go.Figure:
     """The gradient's norm before and after clipping, with the threshold where the clip is one of norms.
 
     ``clip_rate`` is the share of updates that were clipped, 0 to 1: told by the run itself, since the points
     drawn here are a selection.
     """
-    figure = base_figure(STEP_TITLE, "gradient norm (L2, all weights)", y_type=y_type)
+    figure = base_figure(STEP_TITLE, "gradient norm (L2, all weights)", y_type="log")
     span: list[float] = []
     if before := metrics.get("gradient_norm/before_clip"):
         span = x_values(before, "step")

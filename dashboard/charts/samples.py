@@ -1,4 +1,4 @@
-"""One input sequence with what it asks: a lane for each channel, the deciding timesteps marked."""
+"""Samples drawn: an input sequence with a lane for each channel, and a series beside its forecasts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,22 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import GRID, MARK, TIMESTEP_TITLE, base_figure, faint, plain, title
-from trainer.schema import Channel, SequenceSample
+from dashboard.charts.style import (
+    GREY,
+    GRID,
+    MARK,
+    TIMESTEP_TITLE,
+    base_figure,
+    companion,
+    faint,
+    plain,
+    rounded,
+    title,
+)
+from trainer.schema import Channel, ForecastSample, SequenceSample
+
+ROOM = 0.5
+"""How far a forecast may leave the true values' range and still be seen, as a share of that range."""
 
 
 def sequence_figure(sample: SequenceSample, *, color: str) -> go.Figure:
@@ -79,3 +93,34 @@ def _add_channel(figure: go.Figure, channel: Channel, *, axis: str, color: str, 
         hovertemplate=f"{plain(channel.name)} %{{y:.3g}}<extra></extra>",
         uid=uid,
     )
+
+
+def forecast_figure(sample: ForecastSample, *, color: str) -> go.Figure:
+    """The true values, each forecast one timestep ahead, and the network going on alone.
+
+    The axis keeps to the true values: a network that runs away alone leaves the plot.
+    """
+    figure = base_figure(TIMESTEP_TITLE, plain(sample.name), height=300)
+    timesteps = list(range(1, len(sample.truth) + 1))
+    low, high = min(sample.truth, default=0.0), max(sample.truth, default=1.0)
+    room = ROOM * ((high - low) or 1.0)
+    figure.update_xaxes(range=[0.4, len(timesteps) + 0.6], rangemode="normal")
+    figure.update_yaxes(range=[low - room, high + room], rangemode="normal")
+    # What was made last lies on top, but the truth must stay visible beneath a perfect forecast.
+    for uid, name, values, line in (
+        ("truth", "true", sample.truth, {"color": GREY, "width": 5}),
+        ("ahead", "one ahead", sample.one_ahead, {"color": color, "width": 1.6}),
+        ("alone", "alone", sample.alone, {"color": companion(color), "width": 2.2, "dash": "dot"}),
+    ):
+        figure.add_scatter(
+            x=timesteps,
+            y=rounded(values),
+            mode="lines",
+            name=name,
+            line=line,
+            opacity=0.5 if uid == "truth" else 1.0,
+            hovertemplate="%{y:.3g}",
+            uid=uid,
+        )
+    figure.add_vline(x=sample.given + 0.5, line={"color": GREY, "width": 1, "dash": "dash"})
+    return figure

@@ -112,11 +112,11 @@ def _channels(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def short(value: float | None, digits: int = 3) -> str:
+def short(value: float | None) -> str:
     """A number for a reader: ``0.0417``, ``2.3e-07``, ``–`` for none."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.{digits}g}"
+    return f"{value:.3g}"
 
 
 def rounded(values: Sequence[float | None], digits: int = 5) -> list[float | None]:

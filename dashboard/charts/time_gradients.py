@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from dashboard.charts.logs import log_range, log_rows, worded
 from dashboard.charts.style import (
     GREY,
     MARK,
@@ -16,14 +17,21 @@ from dashboard.charts.style import (
     note,
     nothing_yet,
     rounded,
-    short,
 )
 from trainer.schema import VectorSeries
 
-DECADES = 12
-"""Colours span at most this many powers of ten below the largest norm; smaller ones share the last colour."""
-
-QUANTITY_WORDS = {"h": "hidden state h", "c": "cell state c"}
+QUANTITY_WORDS = {
+    "h": "hidden state h",
+    "c": "cell state c",
+    "n": "normaliser n",
+    "m": "stabiliser m",
+    "re": "state, real part",
+    "im": "state, imaginary part",
+    "x": "past inputs x",
+    "y": "past output y",
+}
+"""What the literature's letters stand for, in the order in which they are offered; others come after."""
+SYMBOLS = {"re": "Re h", "im": "Im h"}
 
 
 def quantity_title(name: str) -> str:
@@ -33,17 +41,20 @@ def quantity_title(name: str) -> str:
     return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
 
 
-def quantity_order(name: str) -> tuple[bool, str]:
+def quantity_order(name: str) -> tuple[int, str, int]:
     """Sorts hidden states before the others, then by layer."""
-    return not name.startswith("h/"), name
+    field, _, layer = name.partition("/")
+    place = list(QUANTITY_WORDS).index(field) if field in QUANTITY_WORDS else len(QUANTITY_WORDS)
+    return place, field, int(layer) if layer.isdigit() else -1
 
 
 def norm_symbol(name: str) -> str:
     """``h/0`` as an axis title: ``‖∂loss/∂h‖``."""
-    return f"‖∂loss/∂{name.partition('/')[0]}‖"
+    field = name.partition("/")[0]
+    return f"‖∂loss/∂{SYMBOLS.get(field, field)}‖"
 
 
-def heatmap(vectors: VectorSeries, *, name: str, color_scale: str = "Viridis") -> go.Figure:
+def heatmap(vectors: VectorSeries, *, name: str) -> go.Figure:
     """Across: training. Up: timesteps. Colour: log10 of the norm. Blank cells hold no finite number."""
     figure = base_figure(STEP_TITLE, TIMESTEP_TITLE, height=376)
     figure.update_layout(hovermode="closest", showlegend=False, margin={"r": 8})
@@ -52,19 +63,16 @@ def heatmap(vectors: VectorSeries, *, name: str, color_scale: str = "Viridis") -
     if length == 0:
         nothing_yet(figure, "The first recording of the gradient through time appears here.")
         return figure
-    finite = [v for row in norms for v in row if v is not None and math.isfinite(v) and v > 0]
-    top = math.log10(max(finite)) if finite else 0.0
-    bottom = max(math.log10(min(finite)), top - DECADES) if finite else -1.0
-    bottom = min(bottom, top - 0.5)  # a flat picture still gets two ends to its scale
+    bottom, top = log_range(v for row in norms for v in row)
     columns = [[row[t] if t < len(row) else None for row in norms] for t in range(length)]
     figure.add_heatmap(
         x=steps,
         y=list(range(1, length + 1)),
-        z=[rounded([_log10(v, bottom) for v in column], 4) for column in columns],
-        customdata=[[_words(v) for v in column] for column in columns],
+        z=log_rows(columns, bottom),
+        customdata=worded(columns),
         hovertemplate="step %{x}, timestep %{y}: %{customdata}<extra></extra>",
         hoverongaps=True,
-        colorscale=color_scale,
+        colorscale="Viridis",
         zmin=bottom,
         zmax=top,
         colorbar={
@@ -141,13 +149,3 @@ def _add_vector(
         hovertemplate="%{y:.3g}",
         uid=uid,
     )
-
-
-def _log10(value: float | None, bottom: float) -> float | None:
-    if value is None or not math.isfinite(value):
-        return None
-    return max(math.log10(value), bottom) if value > 0 else bottom
-
-
-def _words(value: float | None) -> str:
-    return "not finite" if value is None or not math.isfinite(value) else short(value)

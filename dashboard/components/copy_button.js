@@ -1,4 +1,4 @@
-// Copies a text to the clipboard and says so for two seconds.
+// Copies the page's address to the clipboard and says so for two seconds.
 
 async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
@@ -23,9 +23,8 @@ export default function ({ data, parentElement }) {
   }
   button.textContent = data.label;
   button.onclick = async () => {
-    const text = data.text ?? window.location.href;
     try {
-      await copy(text);
+      await copy(window.location.href);
       button.textContent = "Copied";
     } catch {
       button.textContent = "Not allowed here: copy it from the address bar";

@@ -1,4 +1,4 @@
-"""A button that puts a text, or the address of this page, on the reader's clipboard."""
+"""A button that puts the address of this page on the reader's clipboard."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ _mount = st.components.v2.component(
 )
 
 
-def copy_button(label: str, *, key: str, text: str | None = None) -> None:
-    """Copy ``text`` at a click; None copies the address in the browser's address bar at that moment."""
-    _mount(key=key, data={"label": label, "text": text}, width="content")
+def copy_button(label: str, *, key: str) -> None:
+    """Copy, at a click, what stands in the browser's address bar at that moment."""
+    _mount(key=key, data={"label": label}, width="content")

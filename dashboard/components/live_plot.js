@@ -77,7 +77,7 @@ async function draw(node) {
   if (shown === state.shown) return;
   state.shown = shown;
   const figure = JSON.parse(state.data.figure);
-  await Plotly.react(node, figure.data, dressed(figure.layout, page), {
+  const config = {
     displaylogo: false,
     showTips: false,
     showSendToCloud: false, // on by default: a button that uploads the figure to Plotly's own service
@@ -86,7 +86,8 @@ async function draw(node) {
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
     toImageButtonOptions: { format: "png", scale: 2, filename: state.data.file_name },
     responsive: false, // the observer below does it, and only where the node is shown
-  });
+  };
+  await Plotly.react(node, { ...figure, layout: dressed(figure.layout, page), config });
   node.dataset.updates = String(Number(node.dataset.updates ?? 0) + 1);
 }
 

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard.charts.compare import METRICS, GradientCurve, metric_figure, time_gradient_figure
 from dashboard.charts.curves import X_TITLES, Curve
 from dashboard.charts.export import curves_csv, standalone_html
+from dashboard.charts.lengths import has_errors, length_figure
 from dashboard.charts.settings import differing
 from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.client import Client, NotFound
@@ -20,7 +21,16 @@ from dashboard.components.live_plot import live_plot
 from dashboard.session import client, guarded, guarded_part
 from dashboard.text import number, plain, share
 from dashboard.theme import run_color, run_dash, run_mark
-from dashboard.views.parts import LIVE_EVERY, colour_mark, labels, run_ids, state_badge, task_entry
+from dashboard.views.parts import (
+    LIVE_EVERY,
+    colour_mark,
+    labels,
+    length_curve,
+    model_entry,
+    run_ids,
+    state_badge,
+    task_entry,
+)
 from trainer.schema import Run, Series, VectorSeries
 
 POINTS = 400
@@ -69,6 +79,7 @@ def _live(service: Client, ids: Sequence[UUID], *, polling: bool) -> None:
     _strip(runs)
     _curves(service, runs)
     _through_time(service, runs)
+    _longer(service, runs)
     _table(runs)
 
 
@@ -268,20 +279,23 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
         "How much of the loss's gradient reaches each timestep, at each run's newest recording. A straight "
         "slope down to the left is exponential vanishing; a flatter curve learns longer links."
     )
+    names = labels(runs)
+    stateless = [run for run in runs if (entry := model_entry(service, run)) and not entry.keeps_state]
+    if stateless:
+        which = ", ".join(plain(names[run.id]) for run in stateless)
+        st.caption(f"Without a state, so that there is nothing for a gradient to travel along: {which}.")
     if not quantities:
-        st.caption("No run here has recorded it yet.")
+        if len(stateless) < len(runs):
+            st.caption("No run here has recorded it yet.")
         return
-    quantity = st.segmented_control(
-        "Quantity",
+    quantity = st.selectbox(
+        "State",
         quantities,
-        default=quantities[0],
-        required=True,
         format_func=quantity_title,
         key="quantity",
         bind="query-params",
-        label_visibility="collapsed",
+        width=260,
     )
-    names = labels(runs)
     figure = time_gradient_figure(
         {
             str(run.id): GradientCurve(
@@ -300,6 +314,37 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
         key="plot-compare-gradients",
         description=f"Gradient norm at each timestep for {len(runs)} runs",
         file_name="compare-gradient-through-time",
+    )
+    without = [plain(names[run.id]) for run in runs if recorded[run.id] and quantity not in recorded[run.id]]
+    if without:
+        st.caption(f"Without such a state: {', '.join(without)}.")
+
+
+def _longer(service: Client, runs: Sequence[Run]) -> None:
+    """Error against length, for the runs that were tested on longer sequences."""
+    tested = [run for run in runs if run.summary.lengths]
+    if not tested:
+        return
+    names = labels(runs)
+    curves = {str(run.id): length_curve(run, names[run.id]) for run in tested}
+    errors = has_errors(curves)
+    entries = [task_entry(service, run) for run in tested]
+    units = {entry.error_unit if errors else entry.loss_unit for entry in entries if entry} - {""}
+    levels = {c.error if errors else c.loss for run in tested if (c := run.summary.chance)}
+    st.markdown("#### Longer than in training")
+    st.caption(
+        "Each trained network on fresh sequences of growing length. Flat means that it found the rule; "
+        "rising means that it learnt the length as well."
+    )
+    live_plot(
+        length_figure(
+            curves,
+            unit=units.pop() if len(units) == 1 else "wrong answers" if errors else "each task's own unit",
+            chance=levels.pop() if len(levels) == 1 else None,
+        ),
+        key="plot-compare-lengths",
+        description=f"Test error against the length of the test sequences for {len(tested)} runs",
+        file_name="compare-lengths",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -11,17 +11,14 @@ from pydantic import ValidationError
 
 from dashboard.client import Client, NotFound, Refused
 from dashboard.fields import errors_of, sentence
-from dashboard.forms import Cells, Draft, draw_section
+from dashboard.forms import Cells, Draft, draw_section, read_section
 from dashboard.session import client, guarded, show_trouble
 from dashboard.text import compact, count, duration, many, number, plain, share
-from trainer.schema import Catalog, CatalogEntry, CorpusInfo, Estimate, FieldError, Launch, Run, RunConfig
+from dashboard.views.chooser import chosen_entry, draw_choice
+from dashboard.views.corpus_picker import draw_corpus
+from trainer.schema import Catalog, CatalogEntry, Estimate, FieldError, Launch, Run, RunConfig
 
 DRAFT, ORIGIN = "launch.draft", "launch.origin"
-TEXT = "corpus"
-"""The one setting that every task with ``needs_corpus`` has: the id of its text."""
-
-ALWAYS = ("steps", "batch_size", "optimizer", "learning_rate", "k1", "k2", "clip", "clip_at")
-"""Training settings that are always in view; the others fold away."""
 
 
 @guarded
@@ -31,7 +28,7 @@ def page() -> None:
     origin = take_origin(service, st.query_params.get("from"))
     draft = st.session_state.setdefault(DRAFT, Draft())
 
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="launch-head"):
         st.title("Launch a run", anchor=False)
         if draft.changed and st.button("Back to defaults", icon=":material/restart_alt:", type="tertiary"):
             start_over()
@@ -50,43 +47,45 @@ def page() -> None:
 
 def draw_configuration(service: Client, catalog: Catalog, draft: Draft, cells: Cells) -> dict[str, Any]:
     """The whole form; returns the configuration that it describes, not yet checked."""
-    network = draw_choice("Network", "model", catalog.models, draft, cells)
-    model = draw_section(network.json_schema, "model", draft, cells)
+    network = chosen_entry("model", catalog.models, draft)
+    chosen = chosen_entry("task", catalog.tasks, draft)
+    known = {**properties("model", network), **properties("task", chosen)}
+    model = read_section(network.json_schema, "model", draft, known)
+    known |= {f"model.{name}": value for name, value in model.values.items()}
+    task = read_section(chosen.json_schema, "task", draft, known)
+    known |= {f"task.{name}": value for name, value in task.values.items()}
+    schema = with_accelerators(catalog.training_schema, catalog.accelerators)
+    training = read_section(schema, "training", draft, known, defaults=chosen.training_defaults)
+    analysis = read_section(catalog.analysis_schema, "analysis", draft, known)
+
+    draw_choice("Network", "model", catalog.models, network, draft, cells)
+    of_model = draw_section(model, draft, cells, more="More network settings")
     st.space("small")
 
-    chosen = draw_choice("Task", "task", catalog.tasks, draft, cells)
-    skip: tuple[str, ...] = ()
-    text: dict[str, Any] = {}
-    if chosen.needs_corpus:
-        skip, text = (TEXT,), {TEXT: draw_corpus(service, chosen, draft, cells)}
-    task = draw_section(chosen.json_schema, "task", draft, cells, skip=skip) | text
+    draw_choice("Task", "task", catalog.tasks, chosen, draft, cells)
+    corpus = draw_corpus(service, chosen, draft, cells) if chosen.needs_corpus else {}
+    of_task = draw_section(task, draft, cells, more="More task settings", skip=tuple(corpus)) | corpus
     st.space("small")
 
-    draw_heading("Training")
-    training = draw_training(catalog, chosen.training_defaults, draft, cells)
-    with st.expander("What the run records", icon=":material/query_stats:", key="launch.recording"):
-        analysis = draw_section(catalog.analysis_schema, "analysis", draft, cells, per_row=3)
-    seed = draw_section(SEED, "", draft, cells)
+    st.subheader("Training", anchor=False)
+    seed = read_section(SEED, "", draft, known)
+    of_training = draw_section(training.with_(seed), draft, cells, more="More training settings")
+    of_analysis = draw_section(analysis, draft, cells, more="What the run records")
     return {
-        "model": {"name": network.name, **model},
-        "task": {"name": chosen.name, **task},
-        "training": training,
-        "analysis": analysis,
-        "seed": seed["seed"],
+        "model": {"name": network.name, **of_model},
+        "task": {"name": chosen.name, **of_task},
+        "training": {name: of_training[name] for name in training.values},
+        "analysis": of_analysis,
+        "seed": of_training["seed"],
     }
 
 
 SEED = {"properties": {"seed": RunConfig.model_json_schema()["properties"]["seed"]}}
 
 
-def draw_training(
-    catalog: Catalog, defaults: Mapping[str, Any], draft: Draft, cells: Cells
-) -> dict[str, Any]:
-    schema = with_accelerators(catalog.training_schema, catalog.accelerators)
-    values = draw_section(schema, "training", draft, cells, defaults=defaults, only=ALWAYS)
-    with st.expander("More training settings", icon=":material/tune:", key="launch.more"):
-        rest = draw_section(schema, "training", draft, cells, defaults=defaults, skip=ALWAYS, per_row=3)
-    return values | rest
+def properties(section: str, entry: CatalogEntry) -> dict[str, Any]:
+    """What the catalogue says of the chosen entry, by path: a setting may have an effect with some only."""
+    return {f"{section}.{name}": value for name, value in entry.model_dump(exclude={"json_schema"}).items()}
 
 
 def with_accelerators(schema: dict[str, Any], present: Sequence[str]) -> dict[str, Any]:
@@ -94,98 +93,6 @@ def with_accelerators(schema: dict[str, Any], present: Sequence[str]) -> dict[st
     setting = schema["properties"]["accelerator"]
     possible = [choice for choice in setting["enum"] if choice == "auto" or choice in present]
     return {**schema, "properties": {**schema["properties"], "accelerator": {**setting, "enum": possible}}}
-
-
-def draw_heading(title: str) -> None:
-    st.subheader(title, anchor=False)
-
-
-def draw_choice(
-    title: str, section: str, entries: Sequence[CatalogEntry], draft: Draft, cells: Cells
-) -> CatalogEntry:
-    """A heading, one button for each entry, and what the chosen one is."""
-    by_name = {entry.name: entry for entry in entries}
-    path = f"{section}.name"
-    chosen = draft.changed.get(path)
-    key = f"field:{path}"
-    st.session_state[key] = chosen if chosen in by_name else entries[0].name
-
-    def remember() -> None:
-        draft.changed[path] = st.session_state[key]
-
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.subheader(title, anchor=False, width="content")
-        name = st.segmented_control(
-            title,
-            list(by_name),
-            required=True,
-            format_func=lambda name: by_name[name].title,
-            key=key,
-            on_change=remember,
-            label_visibility="collapsed",
-        )
-        with st.popover("About", icon=":material/menu_book:", type="tertiary"):
-            draw_about(by_name[name])
-    cells.by_path[path] = st.container(gap="xxsmall")
-    cells.by_path[path].caption(by_name[name].summary)
-    return by_name[name]
-
-
-def draw_about(entry: CatalogEntry) -> None:
-    st.markdown(f"**{entry.title}.** {entry.description or entry.summary}")
-    if entry.equations:
-        lines = " \\\\ ".join(line.replace("=", "&=", 1) for line in entry.equations.splitlines() if line)
-        st.latex(rf"\begin{{aligned}} {lines} \end{{aligned}}")
-    st.caption(entry.source)
-
-
-def draw_corpus(service: Client, task: CatalogEntry, draft: Draft, cells: Cells) -> str:
-    """The text to read: one of those the service has, or one that is uploaded here."""
-    path = f"task.{TEXT}"
-    corpora = {corpus.id: corpus for corpus in service.corpora()}
-    default = task.json_schema["properties"][TEXT].get("default")
-    wanted = draft.changed.get(path, default)
-    key = f"field:{path}"
-    st.session_state[key] = wanted if wanted in corpora else next(iter(corpora))
-
-    def remember() -> None:
-        draft.changed[path] = st.session_state[key]
-
-    cells.by_path[path] = cell = st.container(gap="xsmall")
-    with cell:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            chosen = st.selectbox(
-                "Text",
-                list(corpora),
-                format_func=lambda corpus: f"{corpora[corpus].name} · {describe_corpus(corpora[corpus])}",
-                key=key,
-                on_change=remember,
-                width=520,
-            )
-            with st.popover("Upload a text", icon=":material/upload:"):
-                draw_upload(service, draft, path)
-        st.caption(f"Begins: “{plain(corpora[chosen].preview[:160])}…”")
-    return chosen
-
-
-def describe_corpus(corpus: CorpusInfo) -> str:
-    return f"{count(corpus.characters)} characters, {corpus.vocabulary} distinct"
-
-
-def draw_upload(service: Client, draft: Draft, path: str) -> None:
-    st.markdown("A plain text in UTF-8. It stays on the machine that trains.")
-    attempt = st.session_state.setdefault("launch.uploads", 0)
-    upload = st.file_uploader("Text file", key=f"launch.upload:{attempt}", max_upload_size=20)
-    if upload is None:
-        return
-    try:
-        corpus = service.add_corpus(upload.name, upload.getvalue())
-    except Refused as refusal:
-        show_trouble(refusal)
-        return
-    draft.changed[path] = corpus.id
-    st.session_state["launch.uploads"] = attempt + 1  # a fresh, empty uploader
-    st.rerun()
 
 
 # --- What it costs, and the button -------------------------------------------------------------------
@@ -215,8 +122,10 @@ def draw_card(
         key="launch.go",
     )
     if errors:
+        folded = "; ".join(map(plain, cells.hidden(errors)))
+        where = f"It is marked in the form: {folded}" if folded else "It is marked in the form"
         st.markdown(  # a caption would be too faint on a dark page
-            ":small[:red[:material/error: A setting needs another value. It is marked in the form.]]"
+            f":small[:red[:material/error: A setting needs another value. {where}.]]"
             if len(homeless) < len(errors)
             else ":small[:red[:material/error: This cannot be launched.]]"
         )
@@ -280,7 +189,8 @@ def describe_estimate(estimate: Estimate, task: CatalogEntry) -> str:
         chance += f" and **{share(estimate.chance.error)}** {task.error_unit or 'wrong'}"
     work = f"{count(estimate.multiplications_per_timestep)} multiplications per timestep"
     sizes = f"{many(estimate.input_size, 'input')}, {many(estimate.output_size, 'output')}"
-    return f"{work}; {sizes}.\n\n{chance}: that is chance level."
+    facts = "".join(f"{plain(label)}: **{plain(fact)}**.\n\n" for label, fact in estimate.facts.items())
+    return f"{work}; {sizes}.\n\n{facts}{chance}: that is chance level."
 
 
 def task_of(catalog: Catalog, config: dict[str, Any]) -> CatalogEntry:

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import streamlit as st
 
+from dashboard.charts.lengths import LengthCurve
 from dashboard.client import Client
-from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_mark
-from trainer.schema import Catalog, CatalogEntry, Run
+from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_dash, run_mark
+from trainer.schema import Catalog, CatalogEntry, Run, ViewEntry
 
 LIVE_EVERY = 1.0
 """Seconds between two looks at a run that is training."""
@@ -20,10 +21,33 @@ def _catalog(_client: Client, url: str) -> Catalog:  # noqa: ARG001 - the addres
     return _client.catalog()
 
 
+def view_entries(client: Client) -> list[ViewEntry]:
+    """The ways to look inside a run that this service offers."""
+    return _catalog(client, client.address.url).views
+
+
 def task_entry(client: Client, run: Run) -> CatalogEntry | None:
     """The run's task as the catalogue knows it; None for one that this version no longer has."""
     name = run.config.task.get("name")
     return next((t for t in _catalog(client, client.address.url).tasks if t.name == name), None)
+
+
+def model_entry(client: Client, run: Run) -> CatalogEntry | None:
+    """The run's network as the catalogue knows it; None for one that this version no longer has."""
+    name = run.config.model.get("name")
+    return next((m for m in _catalog(client, client.address.url).models if m.name == name), None)
+
+
+def length_curve(run: Run, name: str) -> LengthCurve:
+    """The run's tests on longer sequences, in its colour."""
+    length = run.config.task.get("length")
+    return LengthCurve(
+        name=name,
+        color=run_color(run.number),
+        dash=run_dash(run.number),
+        verdicts=run.summary.lengths or [],
+        trained=(length, run.config.training.longest or length) if isinstance(length, int) else None,
+    )
 
 
 def title_of(client: Client, kind: str, name: str) -> str:

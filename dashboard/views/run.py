@@ -130,6 +130,8 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
         "Launch again", icon=":material/replay:", key="again", help="With these settings, or others"
     ):
         st.switch_page("views/launch.py", query_params={"from": str(run.id)})
+    if st.button("Inside", icon=":material/troubleshoot:", key="inside", help="Gradients, gates, states"):
+        st.switch_page("views/inside.py", query_params={"run": str(run.id)})
     if st.button("Compare", icon=":material/stacked_line_chart:", key="compare"):
         st.switch_page("views/compare.py", query_params={"runs": str(run.id)})
 

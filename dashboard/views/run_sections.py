@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.charts.compare import metric_figure
+from dashboard.charts.curves import Curve
 from dashboard.charts.gradient_norms import gradient_norm_figure
+from dashboard.charts.lengths import has_errors, length_figure
 from dashboard.charts.losses import error_figure, loss_figure
-from dashboard.charts.samples import sequence_figure
+from dashboard.charts.pictures import picture_figure
+from dashboard.charts.samples import forecast_figure, sequence_figure
 from dashboard.charts.settings import command, flat, words
 from dashboard.charts.time_gradients import curve_at, heatmap, quantity_order, quantity_title, recording_at
 from dashboard.client import Client
 from dashboard.components.live_plot import live_plot
 from dashboard.text import number, plain
 from dashboard.theme import run_color
-from dashboard.views.parts import task_entry
-from trainer.schema import Run, Sample, SequenceSample, TextSample
+from dashboard.views.parts import length_curve, model_entry, task_entry
+from trainer.schema import CatalogEntry, ForecastSample, Run, Sample, SequenceSample, Series, TextSample
 
 POINTS = 600
 """Points per curve: more than a plot has pixels to tell apart."""
@@ -83,25 +87,84 @@ def learning(service: Client, run: Run) -> None:
         description="Norm of the gradient over training, before and after clipping, with the threshold",
         file_name=f"run-{run.number}-gradient-norm",
     )
+    _controls(metrics, run)
+    if fresh.summary.lengths or run.config.analysis.test_lengths_to:
+        _longer(fresh, entry)
+
+
+def _controls(metrics: Mapping[str, Series], run: Run) -> None:
+    """What the training itself changed on the way, where it recorded any of it."""
+    recorded = [name for name in CONTROLS if name in metrics]
+    if not recorded:
+        return
+    places = _pair(*(CONTROLS[name] for name in recorded))
+    for place, name in zip(places, recorded, strict=True):
+        title, _ = CONTROLS[name]
+        curve = Curve(name=title, color=run_color(run.number), series=metrics[name])
+        with place:
+            live_plot(
+                metric_figure({name: curve}, metric=name),
+                key=f"plot-{name}",
+                description=f"{title} over training",
+                file_name=f"run-{run.number}-{name.replace('_', '-')}",
+            )
+
+
+CONTROLS = {
+    "learning_rate": ("Learning rate", "As the schedule and the warm-up set it, at each update."),
+    "omega": (
+        "Ω",
+        "How far the gradient's length is from staying the same at each timestep back: 0 is exactly the "
+        "same. The regulariser pulls it down.",
+    ),
+}
+
+
+def _longer(run: Run, task: CatalogEntry | None) -> None:
+    """The closing tests on longer and longer sequences."""
+    curves = {"this": length_curve(run, "fresh sequences")}
+    errors = has_errors(curves)
+    chance = run.summary.chance
+    unit = (task.error_unit if errors else task.loss_unit) if task else ""
+    _heading(
+        "Longer than in training",
+        "The trained network on fresh sequences of growing length. Flat means that it found the rule; "
+        "rising means that it learnt the length as well.",
+    )
+    live_plot(
+        length_figure(
+            curves,
+            unit=unit or ("wrong answers" if errors else "the task's own unit"),
+            chance=(chance.error if errors else chance.loss) if chance else None,
+        ),
+        key="plot-lengths",
+        description="Test error against the length of the test sequences",
+        file_name=f"run-{run.number}-lengths",
+    )
 
 
 def through_time(service: Client, run: Run) -> None:
     """Where the gradient gets to, as a heatmap and as a curve."""
     recorded = service.gradients(run.id, max_steps=RECORDINGS)
     if not recorded:
-        if run.config.analysis.every is None:
+        network = model_entry(service, run)
+        if network and not network.keeps_state:
+            _empty(
+                f"{plain(network.title)}: this network keeps no state. Nothing is carried from one timestep "
+                "to the next, so there is nothing for a gradient to travel back along."
+            )
+        elif run.config.analysis.every is None:
             _empty("This run records no gradient through time: “every” is off in its analysis settings.")
         else:
             _empty("The first recording appears here within moments of the start.")
         return
     with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
-        name = st.segmented_control(
-            "Quantity",
+        name = st.selectbox(
+            "State",
             sorted(recorded, key=quantity_order),
-            default=min(recorded, key=quantity_order),
-            required=True,
             format_func=quantity_title,
             key="quantity",
+            width=260,
         )
         vectors = recorded[name]
         step = _choose_step("Step of the curve", vectors.steps, key="curve-step")
@@ -151,8 +214,11 @@ def samples(service: Client, run: Run) -> None:
     at = max((step for step in steps if step <= upto), default=steps[0])
     chosen = sorted((s for s in samples if s.step == at), key=lambda s: s.index)
     texts = [s.content for s in chosen if isinstance(s.content, TextSample)]
+    forecasts = [s.content for s in chosen if isinstance(s.content, ForecastSample)]
     if texts:
         _text_samples(texts, at, samples)
+    elif forecasts:
+        _forecast_samples(forecasts, at, run)
     else:
         _sequence_samples(chosen, at, run, samples)
 
@@ -160,7 +226,7 @@ def samples(service: Client, run: Run) -> None:
 def _text_samples(texts: list[TextSample], at: int, samples: list[Sample]) -> None:
     _heading(
         f"Text written at step {at:,}",
-        "A low temperature picks likely characters and repeats itself; a high one dares more and errs more.",
+        "A low temperature picks what is likeliest and repeats itself; a high one dares more and errs more.",
     )
     for column, text in zip(st.columns(len(texts), gap="large"), texts, strict=True):
         with column:
@@ -183,10 +249,31 @@ def _text_samples(texts: list[TextSample], at: int, samples: list[Sample]) -> No
     )
 
 
+def _forecast_samples(forecasts: list[ForecastSample], at: int, run: Run) -> None:
+    _heading(
+        f"Series at step {at:,}",
+        "“One ahead” is the forecast of each next value, made from true ones. From the dashed line on, "
+        "“alone” is what the network makes of its own forecasts.",
+    )
+    columns = st.columns(len(forecasts), gap="medium", vertical_alignment="bottom")
+    for place, (column, forecast) in enumerate(zip(columns, forecasts, strict=True), start=1):
+        with column:
+            if forecast.detail:
+                st.caption(plain(forecast.detail[0].upper() + forecast.detail[1:]))
+            live_plot(
+                forecast_figure(forecast, color=run_color(run.number)),
+                key=f"plot-forecast-{place}",
+                description=f"Series {place} and its forecasts: {forecast.detail}",
+                file_name=f"run-{run.number}-forecast-{place}",
+            )
+
+
 def _sequence_samples(chosen: list[Sample], at: int, run: Run, samples: list[Sample]) -> None:
     _heading(
         f"Fresh sequences at step {at:,}",
-        "The shaded timesteps decide the target; everything else is there to distract.",
+        "The shaded timesteps decide the target."
+        if any(isinstance(s.content, SequenceSample) and s.content.informative for s in chosen)
+        else "Every timestep counts.",
     )
     columns = st.columns(3, gap="medium", vertical_alignment="bottom")
     for place, sample in enumerate(chosen[:6]):
@@ -204,6 +291,13 @@ def _sequence_samples(chosen: list[Sample], at: int, run: Run, samples: list[Sam
                 st.markdown(f"Target **{target}** · prediction **{prediction}** · {mark}")
                 if content.detail:
                     st.caption(plain(content.detail[0].upper() + content.detail[1:]))
+            if content.picture:
+                live_plot(
+                    picture_figure(content.picture, color=run_color(run.number)),
+                    key=f"plot-picture-{sample.index}",
+                    description=f"Sample {sample.index + 1} as a picture: target {content.target}",
+                    file_name=f"run-{run.number}-picture-{sample.index + 1}",
+                )
             live_plot(
                 sequence_figure(content, color=run_color(run.number)),
                 key=f"plot-sample-{sample.index}",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import streamlit as st
 
-from dashboard.client import Client, Direction, NotFound, Order, Refused
+from dashboard.client import Client, Direction, Order, Trouble
 from dashboard.run_table import coloured, rows_of, selected_after, table
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import many
@@ -19,6 +19,8 @@ from dashboard.views.runs_dialogs import ASKING, open_dialog
 from trainer.schema import Catalog, Run, RunPage, RunState
 
 SELECTED, SHOWN, TABLE, LIMIT = "runs.selected", "runs.shown", "runs.table", "runs.limit"
+TROUBLE = "runs.trouble"
+"""Where the session keeps why a request was refused, until that has been shown."""
 PAGE = 100
 REFRESH = 2.0
 """Seconds between two looks while a run is queued or training."""
@@ -173,7 +175,6 @@ def draw_table(service: Client, runs: Sequence[Run]) -> list[Run]:
         height="content",
         placeholder="–",
         column_config=columns(),
-        column_order=COLUMN_ORDER,
         alt="All runs that match the filters",
     )
     clicked = st.session_state.get("runs.opened")
@@ -183,24 +184,6 @@ def draw_table(service: Client, runs: Sequence[Run]) -> list[Run]:
     st.session_state[SELECTED] = selected
     by_id = {run.id: run for run in runs}
     return [by_id[run_id] for run_id in selected]
-
-
-COLUMN_ORDER = (
-    "mark",
-    "name",
-    "open",
-    "state",
-    "progress",
-    "network",
-    "task",
-    "best_loss",
-    "of_chance",
-    "best_error",
-    "speed",
-    "created",
-    "tags",
-    "chance_error",
-)
 
 
 def columns() -> dict[str, Any]:
@@ -250,6 +233,8 @@ def columns() -> dict[str, Any]:
 
 def draw_actions(service: Client, selected: Sequence[Run], total: int, shown: int) -> None:
     ids = [run.id for run in selected]
+    if (trouble := st.session_state.pop(TROUBLE, None)) is not None:
+        show_trouble(trouble)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs-actions"):
         if st.button(
             f"Compare {len(ids)}" if len(ids) > 1 else "Compare",
@@ -268,11 +253,23 @@ def draw_actions(service: Client, selected: Sequence[Run], total: int, shown: in
         if st.button("Rename or tag", icon=":material/edit:", disabled=not ids):
             ask("edit", ids)
         stoppable = [run.id for run in selected if run.state in ACTIVE]
-        if st.button("Stop", icon=":material/stop:", disabled=not stoppable, help=ONE["stop"]):
-            act(service.stop, stoppable)
+        st.button(
+            "Stop",
+            icon=":material/stop:",
+            disabled=not stoppable,
+            help=ONE["stop"],
+            on_click=act,
+            args=(service.stop, stoppable),
+        )
         resumable = [run.id for run in selected if run.can_resume]
-        if st.button("Resume", icon=":material/play_arrow:", disabled=not resumable, help=ONE["resume"]):
-            act(service.resume, resumable)
+        st.button(
+            "Resume",
+            icon=":material/play_arrow:",
+            disabled=not resumable,
+            help=ONE["resume"],
+            on_click=act,
+            args=(service.resume, resumable),
+        )
         if st.button("Delete", icon=":material/delete:", disabled=not ids):
             ask("delete", ids)
         draw_count(len(selected), total, shown)
@@ -298,14 +295,18 @@ def ask(question: str, ids: list[UUID]) -> None:
     st.rerun()
 
 
-def act(action: Any, ids: Sequence[UUID]) -> None:
+def act(action: Callable[[UUID], Run], ids: Sequence[UUID]) -> None:
+    """Do something to each run, as a button's callback; where it is refused, leave why to be shown.
+
+    A callback runs whatever the click's own rerun comes to; a pressed button's value is lost where the table,
+    just then, finds the runs' states changed and the page begins anew.
+    """
     for run_id in ids:
         try:
             action(run_id)
-        except (Refused, NotFound) as refusal:
-            show_trouble(refusal)
+        except Trouble as trouble:
+            st.session_state[TROUBLE] = trouble
             return
-    st.rerun()
 
 
 if __name__ == "__main__":

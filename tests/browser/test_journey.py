@@ -200,6 +200,21 @@ def test_a_number_out_of_range_is_refused_beside_its_field(
     expect(launch).to_be_enabled()
 
 
+def test_a_network_is_chosen_from_a_list_that_closes_and_shows_its_own_settings(
+    unfold: Unfold, visit: Callable[[], Visit]
+) -> None:
+    page = visit().page
+    page.goto(f"{unfold.url}/launch")
+    expect(page.get_by_role("button", name="Launch", exact=True)).to_be_enabled()
+    expect(page.get_by_role("spinbutton", name="Forget bias")).to_be_visible()
+    page.get_by_role("button", name="LSTM", exact=True).click()
+    page.get_by_role("button", name="Feed-forward network").click()
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
+    expect(page.get_by_role("combobox", name="Activation")).to_be_visible()
+    expect(page.get_by_role("spinbutton", name="Forget bias")).to_have_count(0)
+    expect(page.get_by_role("spinbutton", name="Backward every, k1")).to_have_count(0)
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

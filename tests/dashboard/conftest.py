@@ -45,7 +45,7 @@ def service_url(fake: FakeService, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def open_page(service_url: str) -> Open:  # noqa: ARG001 - the service must be up
     """Opens a page of the app, as ``views/launch.py``, with a query."""
 
-    def opened(view: str, **query: str) -> AppTest:
+    def opened(view: str, /, **query: str) -> AppTest:
         app = AppTest.from_file(str(APP), default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value

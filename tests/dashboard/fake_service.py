@@ -22,10 +22,13 @@ from trainer.schema import (
     Catalog,
     CatalogEntry,
     Chance,
+    CheckpointInfo,
     CorpusInfo,
     ErrorBody,
     Estimate,
     FieldError,
+    Inspect,
+    Inspection,
     Launch,
     Run,
     RunConfig,
@@ -34,6 +37,8 @@ from trainer.schema import (
     RunState,
     Summary,
     TrainingConfig,
+    ViewEntry,
+    ViewResult,
 )
 
 TOKEN = "a-token-for-tests"
@@ -72,7 +77,7 @@ ELMAN_SCHEMA = {
 LENGTH = {"length": integer(50, 10, 5000, "Shortest sequence, in timesteps.")}
 
 
-def model(name: str, title: str, schema: dict[str, Any]) -> CatalogEntry:
+def model(name: str, title: str, schema: dict[str, Any], *, keeps_state: bool = True) -> CatalogEntry:
     return CatalogEntry(
         name=name,
         title=title,
@@ -80,14 +85,35 @@ def model(name: str, title: str, schema: dict[str, Any]) -> CatalogEntry:
         source="Somebody 1990",
         equations="h_t = \\tanh(W_x x_t + W_s h_{t-1})\ny_t = W_y h_t",
         json_schema=schema,
+        keeps_state=keeps_state,
+    )
+
+
+VIEWS = ["diagnosis", "triangle", "truncation", "credit", "jacobians", "cliff", "gates", "places", "surgery"]
+VIEWS += ["generate", "rewind"]
+
+
+def view(name: str) -> ViewEntry:
+    return ViewEntry(
+        name=name,
+        title=name.capitalize(),
+        summary=f"What {name} shows.",
+        look_for=f"Something in {name}.",
+        json_schema={
+            "type": "object",
+            "properties": {"length": integer(60, 2, 300, "How many timesteps to measure.")},
+        },
+        needs_checkpoint=name not in ("diagnosis", "cliff"),
     )
 
 
 CATALOG = Catalog(
+    views=[view(name) for name in VIEWS],
     models=[
         model("elman", "Elman network", ELMAN_SCHEMA),
         model("lstm", "LSTM", NETWORK_SCHEMA),
         model("gru", "GRU", NETWORK_SCHEMA),
+        model("ffnn", "Feed-forward network", NETWORK_SCHEMA, keeps_state=False),
     ],
     tasks=[
         CatalogEntry(
@@ -95,6 +121,8 @@ CATALOG = Catalog(
             title="Adding",
             summary="Average the two marked numbers of a long sequence.",
             description="Each timestep brings a random number and a marker.",
+            loss_kind="mse",
+            loss_reason="Squared error: the answer is a number.",
             source="Somebody 1997",
             json_schema={"type": "object", "properties": LENGTH},
             loss_unit="squared error",
@@ -125,6 +153,28 @@ CATALOG = Catalog(
             error_unit="wrong characters",
             streaming=True,
             needs_corpus=True,
+        ),
+        CatalogEntry(
+            name="series",
+            title="Series",
+            summary="Forecast a column.",
+            source="Somebody 1994",
+            json_schema={
+                "type": "object",
+                "properties": LENGTH
+                | {
+                    "corpus": {"type": "string", "default": "sunspots", "description": "Which table."},
+                    "column": {
+                        "anyOf": [{"type": "string"}, {"type": "null"}],
+                        "default": None,
+                        "description": "Which column.",
+                    },
+                },
+            },
+            loss_unit="squared error",
+            error_unit="wrong forecasts",
+            needs_corpus=True,
+            needs_table=True,
         ),
     ],
     training_schema=TrainingConfig.model_json_schema(),
@@ -177,11 +227,27 @@ class FakeService:
                 vocabulary=98,
                 builtin=True,
                 preview='The "assert" statement',
-            )
+            ),
+            CorpusInfo(
+                id="sunspots",
+                name="Sunspots",
+                characters=3_000,
+                vocabulary=12,
+                builtin=True,
+                preview="year,sunspots\n1700,5\n1701,11",
+                columns=["sunspots", "year"],
+            ),
         ]
         self.launched: list[Launch] = []
         self.keys: dict[str, UUID] = {}
         self.estimates = 0
+        self.checkpoints = [
+            CheckpointInfo(step=step, validation_loss=0.1, is_best=step == 1500, size=1000)
+            for step in (1500, 1900, 2000)
+        ]
+        self.inspected: list[Inspect] = []
+        self.answers: dict[str, ViewResult | ErrorBody | str] = {}
+        """By view: its result, why it says no, or why it has no meaning."""
         self.fail_next = 0
         """How many of the coming requests get no answer."""
         self.app = make_app(self)
@@ -240,9 +306,10 @@ def make_app(fake: FakeService) -> FastAPI:
         return fake.corpora
 
     @app.post("/corpora", dependencies=guarded, status_code=201)
-    def upload(file: UploadFile) -> CorpusInfo:
+    def upload(file: UploadFile, table: bool = False) -> CorpusInfo:
         text = file.file.read()
-        if len(text) < 20:
+        columns = ["rain", "wind"] if text.startswith(b"rain,wind\n") else []
+        if len(text) < 20 or (table and not columns):
             raise HTTPException(
                 422,
                 {
@@ -258,6 +325,7 @@ def make_app(fake: FakeService) -> FastAPI:
             vocabulary=len(set(text)),
             builtin=False,
             preview=text[:200].decode(),
+            columns=columns,
         )
         fake.corpora.append(corpus)
         return corpus
@@ -282,6 +350,7 @@ def make_app(fake: FakeService) -> FastAPI:
             chance=Chance(loss=1 / 24, error=0.36),
             input_size=2,
             output_size=1,
+            facts={"Receptive field": "7 timesteps"},
         )
 
     @app.post("/runs", dependencies=guarded, status_code=201)
@@ -346,6 +415,21 @@ def make_app(fake: FakeService) -> FastAPI:
         if not find(run_id).can_resume:
             raise HTTPException(409, {"message": "The run is not over.", "remedy": "Stop it first."})
         return fake.change(run_id, state=RunState.QUEUED)
+
+    @app.get("/runs/{run_id}/checkpoints", dependencies=guarded)
+    def checkpoints(run_id: UUID) -> list[CheckpointInfo]:
+        find(run_id)
+        return fake.checkpoints
+
+    @app.post("/runs/{run_id}/inspect", dependencies=guarded)
+    def inspect(run_id: UUID, asked: Inspect) -> Inspection:
+        find(run_id)
+        fake.inspected.append(asked)
+        found = fake.answers[asked.view]
+        if isinstance(found, ErrorBody):
+            raise HTTPException(422 if found.errors else 409, found.model_dump(mode="json"))
+        why, result = (found, None) if isinstance(found, str) else (None, found)
+        return Inspection(view=asked.view, step=asked.checkpoint, seconds=0.1, meaningless=why, result=result)
 
     @app.get("/metrics", dependencies=guarded)
     @app.get("/runs/{run_id}/metrics", dependencies=guarded)

@@ -82,6 +82,12 @@ def test_a_text_is_uploaded_under_its_name(client: Client) -> None:
     assert corpus in client.corpora()
 
 
+def test_a_table_is_asked_for_where_one_is_needed(client: Client) -> None:
+    assert client.add_corpus("rain.csv", b"rain,wind\n" + b"1,2\n" * 40, table=True).columns
+    with pytest.raises(Refused):
+        client.add_corpus("hamlet.txt", b"to be or not to be, that is the question", table=True)
+
+
 def test_a_wrong_token_is_told_apart_from_a_service_that_is_away(fake: FakeService) -> None:
     with served(fake.app) as url:
         client = Client(ServiceAddress(url=url, token="wrong", pid=0))

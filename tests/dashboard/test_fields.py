@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Rule
 
-from dashboard.fields import choice_label, error_path, errors_of, label_of, read_fields, sentence
+from dashboard.fields import (
+    Field,
+    choice_label,
+    error_path,
+    errors_of,
+    label_of,
+    read_fields,
+    sentence,
+    settled,
+)
 from trainer.schema import AnalysisConfig, FieldError, Launch, TrainingConfig
 
 
 class Settings(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    hidden_size: int = Field(default=64, ge=1, le=4096)
+    hidden_size: int = Rule(default=64, ge=1, le=4096)
     """Units in each layer."""
-    learning_rate: float = Field(default=0.001, gt=0, le=10)
-    share: float = Field(default=0.5, ge=0, lt=1)
-    every: int | None = Field(default=None, ge=1, title="Record every (updates)")
+    learning_rate: float = Rule(default=0.001, gt=0, le=10)
+    share: float = Rule(default=0.5, ge=0, lt=1)
+    every: int | None = Rule(default=None, ge=1, title="Record every (updates)")
     """Updates between two recordings; empty records none."""
     kind: Literal["tanh", "relu"] = "tanh"
     clip: Literal["norm", "value"] | None = "norm"
@@ -71,6 +81,55 @@ def test_labels_read_as_words_and_a_title_given_by_hand_stands() -> None:
 def test_a_field_accepts_what_its_widget_can_show(name: str, good: object, bad: object) -> None:
     assert FIELDS[name].accepts(good)
     assert not FIELDS[name].accepts(bad)
+
+
+def conditional(**conditions: dict[str, Any]) -> list[Field]:
+    """Number fields, each with what must hold for it to have an effect."""
+    parts = {name: {"type": "integer", "default": 1, "only_if": rule} for name, rule in conditions.items()}
+    return read_fields({"properties": parts}, "training")
+
+
+@pytest.mark.parametrize(
+    ("rule", "known", "matters"),
+    [
+        ({"clip": True}, {"clip": "norm"}, True),
+        ({"clip": True}, {"clip": None}, False),
+        ({"clip": True}, {"clip": False}, False),
+        ({"clip": True}, {"clip": 0}, True),
+        ({"task.length": True}, {"task.length": 50}, True),
+        ({"task.length": True}, {}, False),
+        ({"task.streaming": False}, {"task.streaming": False}, True),
+        ({"task.streaming": False}, {"task.streaming": True}, False),
+        ({"optimizer": ["sgd", "rmsprop"]}, {"optimizer": "sgd"}, True),
+        ({"optimizer": ["sgd", "rmsprop"]}, {"optimizer": "adam"}, False),
+        ({"a": True, "b": [2]}, {"a": 1, "b": 2}, True),
+        ({"a": True, "b": [2]}, {"a": 1, "b": 3}, False),
+    ],
+)
+def test_a_setting_matters_where_all_its_conditions_hold(
+    rule: dict[str, Any], known: dict[str, Any], matters: bool
+) -> None:
+    [field] = conditional(x=rule)
+    assert field.matters(known) is matters
+
+
+def test_what_hangs_on_a_setting_without_effect_has_none_either() -> None:
+    """And each goes back to its default, whatever the order in which they stand."""
+    fields = conditional(c={"b": [7]}, b={"a": [8]}, a={"model.keeps_state": True})
+    values = {"a": 8, "b": 7, "c": 6}
+    assert settled(fields, values, {"model.keeps_state": True}) == (values, set())
+    assert settled(fields, values, {"model.keeps_state": False}) == (
+        {"a": 1, "b": 1, "c": 1},
+        {"a", "b", "c"},
+    )
+
+
+def test_folded_topics_and_words_for_choices_come_from_the_schema() -> None:
+    part = {"enum": ["task", "last"], "default": "task", "advanced": True, "topic": "Loss"}
+    [field] = read_fields({"properties": {"at": part | {"labels": {"task": "What the task scores"}}}})
+    assert (field.advanced, field.topic) == (True, "Loss")
+    assert [field.choice_label(c) for c in (None, "task", "last")] == ["Off", "What the task scores", "Last"]
+    assert not FIELDS["kind"].advanced
 
 
 def test_a_press_of_plus_is_a_sensible_amount() -> None:

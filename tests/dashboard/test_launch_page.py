@@ -19,8 +19,8 @@ def number(app: AppTest, path: str) -> Any:
     return next(w for w in app.number_input if w.key in (f"field:{path}", f"optional:{path}"))
 
 
-def choose(app: AppTest, path: str, name: str) -> AppTest:
-    return app.button_group(key=f"field:{path}").set_value(name).run()
+def choose(app: AppTest, section: str, name: str) -> AppTest:
+    return app.button(key=f"choose:{section}:{name}").click().run()
 
 
 def words(app: AppTest) -> str:
@@ -34,7 +34,7 @@ def labels(app: AppTest) -> set[str]:
 def test_only_the_fields_of_the_chosen_network_are_there(open_page: Open) -> None:
     app = open_page(VIEW)
     assert "Nonlinearity" in labels(app), "the Elman network's own"
-    choose(app, "model.name", "lstm")
+    choose(app, "model", "lstm")
     assert "Nonlinearity" not in labels(app)
     assert {"Hidden size", "Layers", "Length", "Learning rate", "Seed"} <= labels(app)
 
@@ -48,11 +48,11 @@ def test_defaults_come_from_the_schema_and_then_from_the_task(open_page: Open) -
 def test_a_change_of_task_brings_its_defaults_and_keeps_what_the_user_changed(open_page: Open) -> None:
     app = open_page(VIEW)
     number(app, "training.steps").set_value(777).run()
-    choose(app, "task.name", "temporal_order")
+    choose(app, "task", "temporal_order")
     assert number(app, "training.steps").value == 777
     assert number(app, "training.clip_at").value == 0.5
     assert number(app, "training.learning_rate").value == TrainingConfig().learning_rate
-    choose(app, "task.name", "adding")
+    choose(app, "task", "adding")
     assert number(app, "training.learning_rate").value == 0.005
 
 
@@ -75,7 +75,7 @@ def test_an_empty_optional_number_is_off(open_page: Open, fake: FakeService) -> 
 
 def test_what_is_launched_is_what_the_form_shows(open_page: Open, fake: FakeService) -> None:
     app = open_page(VIEW)
-    choose(app, "model.name", "gru")
+    choose(app, "model", "gru")
     number(app, "model.hidden_size").set_value(17).run()
     number(app, "task.length").set_value(23).run()
     number(app, "training.k1").set_value(5).run()
@@ -94,6 +94,61 @@ def test_what_is_launched_is_what_the_form_shows(open_page: Open, fake: FakeServ
             "seed": 4,
         }
     )
+
+
+def test_a_setting_without_effect_is_hidden_and_sent_as_its_default(
+    open_page: Open, fake: FakeService
+) -> None:
+    app = open_page(VIEW)
+    assert "Reaching back, k2" not in labels(app)
+    number(app, "training.k1").set_value(5).run()
+    number(app, "training.k2").set_value(9).run()
+    app.selectbox(key="field:training.optimizer").set_value("sgd").run()
+    number(app, "training.momentum").set_value(0.9).run()
+    app.selectbox(key="field:training.optimizer").set_value("adam").run()
+    choose(app, "model", "ffnn")
+    assert {"Backward every, k1", "Reaching back, k2", "Momentum"}.isdisjoint(labels(app))
+    app.button(key="launch.go").click().run()
+    training = fake.launched[0].config.training
+    assert (training.k1, training.k2, training.momentum) == (None, None, 0.0)
+
+
+def test_what_was_hidden_comes_back_with_the_users_value(open_page: Open) -> None:
+    app = open_page(VIEW)
+    number(app, "training.k1").set_value(5).run()
+    number(app, "training.k2").set_value(9).run()
+    choose(app, "model", "ffnn")
+    choose(app, "model", "lstm")
+    assert (number(app, "training.k1").value, number(app, "training.k2").value) == (5, 9)
+
+
+def folds(app: AppTest) -> set[str]:
+    return {expander.label for expander in app.expander}
+
+
+def test_advanced_settings_fold_away_and_the_fold_counts_what_was_changed(open_page: Open) -> None:
+    app = open_page(VIEW)
+    assert folds(app) == {"More training settings", "What the run records"}, "nothing to fold elsewhere"
+    number(app, "training.update_every").set_value(3).run()
+    number(app, "training.weight_decay").set_value(0.1).run()
+    assert "More training settings (2 changed)" in folds(app)
+    number(app, "training.update_every").set_value(1).run()
+    assert "More training settings (1 changed)" in folds(app)
+
+
+def test_an_error_in_a_fold_is_named_outside_of_it(open_page: Open) -> None:
+    app = open_page(VIEW)
+    number(app, "training.update_every").set_value(0).run()
+    assert "Windows per update, under More training settings" in words(app)
+    assert beside(app, "training.update_every")
+
+
+def test_what_the_reader_is_told_of_an_entry(open_page: Open) -> None:
+    app = open_page(VIEW)
+    told = words(app).replace("\\", "")
+    assert "**Loss.** Squared error: the answer is a number." in told
+    assert "Receptive field: **7 timesteps**" in told
+    assert any("h_t &= " in element.value for element in app.latex)
 
 
 def test_after_a_launch_the_run_is_shown(open_page: Open, fake: FakeService) -> None:
@@ -122,10 +177,9 @@ def beside(app: AppTest, path: str) -> str:
     ("changes", "path", "problem"),
     [
         ({"training.k1": 10, "training.k2": 5}, "training.k2", r"k2 is smaller than k1"),
-        ({"training.k2": 5}, "training.k2", "Set k1 as well"),
         ({"model.hidden_size": 3000}, "model.hidden_size", "Set it to 2000 or less"),
     ],
-    ids=["k2 under k1", "k2 alone", "refused by the service"],
+    ids=["k2 under k1", "refused by the service"],
 )
 def test_an_error_stands_beside_its_field_and_nothing_is_launched(
     open_page: Open, fake: FakeService, changes: dict[str, int], path: str, problem: str
@@ -161,7 +215,7 @@ def test_cost_and_chance_are_told_before_the_launch_and_asked_once(
 def test_a_text_is_chosen_where_the_task_needs_one(open_page: Open, fake: FakeService) -> None:
     app = open_page(VIEW)
     assert "Text" not in labels(app)
-    choose(app, "task.name", "characters")
+    choose(app, "task", "characters")
     assert "Text" in labels(app)
     assert "Corpus" not in labels(app), "once, not twice"
     app.button(key="launch.go").click().run()

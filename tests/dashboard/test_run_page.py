@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.client import Client, NotFound, ServiceAway
 from dashboard.theme import run_color
-from trainer.schema import RunState, VectorSeries
+from trainer.schema import Chance, LengthVerdict, RunState, Series, Summary, VectorSeries
 
 
 def words(app: AppTest) -> str:
@@ -67,6 +67,43 @@ def test_the_curve_follows_the_newest_recording_until_a_step_is_chosen(
     app.run()
     assert app.select_slider(key="curve-step").value == 50
     assert "At step 0" in words(app)
+
+
+def test_a_network_without_state_says_why_there_is_no_gradient_through_time(
+    open_page: Open, fake: FakeService
+) -> None:
+    (run,) = fake.add(make_run(1, model="ffnn"))
+    app = open_page("views/run.py", run=str(run.id))
+    app.query_params["view"] = "Gradient through time"
+    app.run()
+    assert "Feed\\-forward network: this network keeps no state" in words(app)
+    app = open_page("views/compare.py", runs=str(run.id))
+    assert "nothing for a gradient to travel along: run 1" in words(app)
+    assert "No run here has recorded it" not in words(app)
+
+
+LENGTHS = [LengthVerdict(length=n, loss=0.1, error=n / 400, wrong=n, total=400) for n in (20, 40, 80)]
+
+
+def test_tests_on_longer_sequences_are_shown_by_run_and_side_by_side(
+    open_page: Open, fake: FakeService
+) -> None:
+    tested = Summary(lengths=LENGTHS, chance=Chance(loss=0.1, error=0.36))
+    first, second, other = fake.add(make_run(1, summary=tested), make_run(2, summary=tested), make_run(3))
+    assert "Longer than in training" in words(open_page("views/run.py", run=str(first.id)))
+    assert "Longer than in training" not in words(open_page("views/run.py", run=str(other.id)))
+    app = open_page("views/compare.py", runs=f"{first.id},{second.id},{other.id}")
+    assert "Longer than in training" in words(app)
+
+
+def test_a_recorded_learning_rate_is_drawn(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = fake.add(make_run(1))
+    assert "#### Learning rate" not in words(open_page("views/run.py", run=str(run.id)))
+    points = Series(step=[1, 2], value=[0.1, 0.2], seconds=[0.1, 0.2], sequences=[32, 64])
+    monkeypatch.setattr(Client, "metrics", lambda *_args, **_options: {"learning_rate": points})
+    assert "#### Learning rate" in words(open_page("views/run.py", run=str(run.id)))
 
 
 def test_compare_shows_colour_state_and_progress_of_each_run(open_page: Open, fake: FakeService) -> None:

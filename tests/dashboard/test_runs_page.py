@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import pytest
 from conftest import Open
 from fake_service import FakeService, make_run
 from streamlit.testing.v1 import AppTest
 
+from dashboard.client import Client, Refused
 from dashboard.run_table import coloured, rows_of, selected_after, table
 from dashboard.theme import MARKS, run_color, run_mark
 from trainer.schema import RunState, Summary
@@ -73,6 +75,19 @@ def test_stop_and_resume_reach_the_selected_run(open_page: Open, fake: FakeServi
     assert fake.runs[other.id].state is RunState.RUNNING
     button(app, "Resume").click().run()
     assert fake.runs[running.id].state is RunState.QUEUED
+
+
+def test_a_refused_stop_says_why(open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Client, _run_id: UUID) -> None:
+        raise Refused("It is over already.", "Look again.")
+
+    monkeypatch.setattr(Client, "stop", refuse)
+    fake.add(make_run(1, state=RunState.RUNNING))
+    app = select(open_page(VIEW), 0)
+    button(app, "Stop").click().run()
+    assert "It is over already" in app.error[0].value
+    app.run()
+    assert not app.error, "once"
 
 
 def test_several_runs_go_to_compare(open_page: Open, fake: FakeService) -> None:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from trainer import checks
+from trainer.checks import accelerators
 from trainer.config import (
     _seconds_per_update,
     _timesteps_per_update,
-    accelerators,
     catalog,
     default_name,
     estimate,
@@ -50,6 +51,16 @@ def refusal(made: RunConfig) -> list[FieldError]:
         ({"model": {"name": "lstm", "hidden_size": 0}}, "model.hidden_size", "at least 1"),
         ({"model": {"name": "lstm", "hidden_size": "many"}}, "model.hidden_size", "whole number"),
         ({"task": {"name": "adding", "length": 10**12}}, "task.length", "at most"),
+        (
+            {"task": {"name": "series", "length": 20}, "training": {"longest": 63}},
+            "training.longest",
+            "a length of 62 or less",
+        ),
+        (
+            {"task": {"name": "series", "length": 20}, "analysis": {"test_lengths_to": 500}},
+            "analysis.test_lengths_to",
+            "a length of 62 or less",
+        ),
         ({"task": {"name": "characters", "corpus": "absent"}}, "task.corpus", "GET /corpora"),
         ({"task": {"name": "characters", "corpus": "../../etc/passwd"}}, "task.corpus", "GET /corpora"),
     ],
@@ -60,6 +71,82 @@ def test_a_bad_setting_is_refused_with_its_field_and_what_to_do(
     (error,) = refusal(config(**given))
     assert error.field == field
     assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "problem"),
+    [
+        (
+            {"model": {"name": "ffnn"}, "training": {"omega": 4}},
+            "training.omega",
+            "no state-to-state weights",
+        ),
+        (
+            {"model": {"name": "tdnn"}, "training": {"omega": 4}},
+            "training.omega",
+            "no state-to-state weights",
+        ),
+        ({"task": {"name": "characters"}, "training": {"longest": 500}}, "training.longest", "long stream"),
+        ({"task": {"name": "digits"}, "training": {"longest": 500}}, "training.longest", "no setting length"),
+        ({"training": {"longest": 49}}, "training.longest", "less than the task's own length, 50"),
+        ({"training": {"longest": 10**6}}, "training.longest", "too large"),
+        (
+            {"task": {"name": "characters"}, "analysis": {"test_lengths_to": 500}},
+            "analysis.test_lengths_to",
+            "long stream",
+        ),
+        ({"analysis": {"test_lengths_to": 49}}, "analysis.test_lengths_to", "less than"),
+        (
+            {"task": {"name": "characters"}, "training": {"loss_at": "all"}},
+            "training.loss_at",
+            "more than once",
+        ),
+    ],
+)
+def test_a_training_control_without_meaning_is_refused_with_a_remedy(
+    given: dict[str, Any], field: str, problem: str
+) -> None:
+    (error,) = refusal(config(**given))
+    assert error.field == field
+    assert problem in error.problem
+    assert error.remedy
+
+
+@pytest.mark.parametrize(("accelerator", "refused"), [("mps", True), ("auto", True), ("cpu", False)])
+def test_64_bits_are_refused_where_the_device_has_none(
+    monkeypatch: pytest.MonkeyPatch, accelerator: str, refused: bool
+) -> None:
+    """Of cpu and mps, auto takes mps."""
+    monkeypatch.setattr(checks, "accelerators", lambda: ("cpu", "mps"))
+    asked = config(training={"accelerator": accelerator, "precision": 64})
+    if refused:
+        (error,) = refusal(asked)
+        assert error.field == "training.precision"
+        assert "cpu" in error.remedy
+    else:
+        resolve(asked, corpora)
+
+
+def test_what_is_too_large_by_its_settings_alone_is_refused_before_a_corpus_is_read() -> None:
+    def unread(corpus_id: str) -> str:
+        raise AssertionError(corpus_id)
+
+    for given in (
+        {"model": {"name": "lstm", "hidden_size": 2048, "layers": 8}},
+        {"model": {"name": "lstm", "hidden_size": 2048}, "training": {"batch_size": 4096}},
+        {"model": {"name": "ffnn"}, "training": {"omega": 4}},
+    ):
+        with pytest.raises(ConfigError):
+            resolve(config(**{"task": {"name": "characters", "length": 2000}, **given}), unread)
+
+
+def test_memory_counts_the_longest_training_length_and_64_bits() -> None:
+    fits = {"model": {"name": "lstm", "hidden_size": 512}, "training": {"batch_size": 512}}
+    resolve(config(**fits), corpora)
+    for more in ({"longest": 2000}, {"batch_size": 1500, "precision": "64"}):
+        (error,) = refusal(config(**{**fits, "training": {**fits["training"], **more}}))
+        assert error.field == "training.batch_size"
+    resolve(config(**{**fits, "training": {"batch_size": 1500}}), corpora)
 
 
 def test_all_bad_settings_are_named_at_once() -> None:
@@ -142,6 +229,18 @@ def test_an_estimate_counts_parameters_and_multiplications() -> None:
     assert told.seconds > 0
 
 
+def test_an_estimate_tells_what_a_network_says_of_itself() -> None:
+    made = config(model={"name": "tdnn"})
+    told = estimate(made, corpora)
+    assert told.facts == resolve(made, corpora).network().facts() != {}
+    assert estimate(config(), corpora).facts == resolve(config(), corpora).network().facts()
+
+
+def test_an_estimate_measures_omega_and_64_bits_with_the_rest() -> None:
+    for training in ({"omega": 4}, {"precision": "64", "omega": 4}, {"longest": 500}, {"loss_at": "all"}):
+        assert estimate(config(training=training), corpora).seconds > 0
+
+
 def test_an_estimate_grows_with_the_number_of_steps() -> None:
     one = estimate(config(training={"steps": 100}), corpora)
     ten = estimate(config(training={"steps": 1000}), corpora)
@@ -211,3 +310,5 @@ def test_a_stored_configuration_says_all_that_it_was_run_with() -> None:
 
 def test_a_name_is_made_from_network_and_task() -> None:
     assert default_name(config()) == "LSTM · adding 50"
+    echo = {"name": "echo", "lag": 7, "length": 30}
+    assert default_name(config(task=echo)) == "LSTM · delayed echo 7"

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from trainer.schema import LogLine, Run, RunState, Sample, SequenceSample, TextSample
+from trainer.schema import ForecastSample, LogLine, Run, RunState, Sample, TextSample
 
 STYLES = {
     RunState.QUEUED: "cyan",
@@ -107,7 +107,8 @@ def sample_text(sample: Sample) -> RenderableType:
     if isinstance(content, TextSample):
         title = f"Sample at step {sample.step}, temperature {content.temperature:g}"
         return Panel(Text.assemble((content.prompt, "bold"), content.text), title=title, title_align="left")
-    assert isinstance(content, SequenceSample)
+    if isinstance(content, ForecastSample):
+        return Text(f"Sample at step {sample.step}: {content.detail}")
     mark = "right" if content.correct else "wrong"
     return Text(
         f"Sample at step {sample.step}: target {content.target}, network {content.prediction} ({mark}"

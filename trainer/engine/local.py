@@ -5,25 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import connection
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from uuid import UUID
 
 import psutil
 
-from trainer.engine import child
+from trainer.engine import child, processes
 from trainer.engine.base import Ended, EngineError
 from trainer.schema import Assignment
-from trainer.settings import ROOT
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +59,7 @@ class LocalEngine:
         data: Path,
         slots: int,
         work: child.Work = child.train,
-        preload: tuple[str, ...] = ("trainer.worker",),
+        preload: tuple[str, ...] = processes.PRELOAD,
     ) -> None:
         self._slots = slots
         self._work = work
@@ -73,14 +70,10 @@ class LocalEngine:
         self._ended: list[Ended] = []
         self._closing = False
         self._notify: Callable[[], None] = lambda: None
-        # Held around everything that touches processes: multiprocessing reads an exit code from a pipe that
-        # gives it once, and both Process.start() and Process.join() do so.
-        self._lock = threading.RLock()
+        self._lock = processes.LOCK  # held around everything that touches processes
         self._wake_reader, self._wake_writer = connection.Pipe(duplex=False)
         self._watcher = threading.Thread(target=self._watch, name="engine", daemon=True)
-        methods = multiprocessing.get_all_start_methods()
-        self._forks = "forkserver" in methods
-        self._context: BaseContext = multiprocessing.get_context("forkserver" if self._forks else "spawn")
+        self._context = processes.context()
 
     @property
     def capacity(self) -> int:
@@ -109,7 +102,7 @@ class LocalEngine:
             if self._closing:
                 raise EngineError("the service is shutting down")
             try:
-                with _environment():
+                with processes.environment():
                     process.start()
             except Exception as error:
                 raise EngineError(
@@ -231,11 +224,11 @@ class LocalEngine:
 
     def _warm(self) -> None:
         """Start the forkserver by a process that does nothing, and see that it imported what it should."""
-        if not self._forks:
+        if not processes.FORKS:
             return
-        multiprocessing.set_forkserver_preload(list(self._preload))
+        processes.preload(self._preload)
         reader, writer = connection.Pipe(duplex=False)
-        with reader, writer, self._lock, _environment():
+        with reader, writer, self._lock, processes.environment():
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=child.report_modules, args=(self._preload, writer), name="warm-up"
             )
@@ -260,31 +253,6 @@ class LocalEngine:
 
     def _record(self, key: Key) -> Path:
         return self._records / f"{key[0]}-{key[1]}.json"
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    """What a forkserver must find around it, while one may be started.
-
-    It does not take over this process's import path (CPython before 3.12), so it gets the path by variable.
-    OpenBLAS would start threads as NumPy is imported, and a process with threads must not fork.
-    """
-    paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    wanted = {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _created(pid: int) -> float | None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from trainer.service import VERSION, catalog, corpora, errors, readings, runs, worker
+from trainer.inspection.inspector import Inspector
+from trainer.service import VERSION, catalog, corpora, errors, inspection, readings, runs, worker
 from trainer.service.auth import Bearer
 from trainer.service.parts import Given, Parts, Waker
 from trainer.store import Store
 
 
-def create_app(store: Store, scheduler: Waker, token: str) -> FastAPI:
+def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector | None = None) -> FastAPI:
     """The service over a migrated store.
 
     Args:
         store: the one truth.
         scheduler: woken when a run is queued or to be stopped.
         token: what every request must carry, ``GET /health`` excepted.
+        inspector: looks inside runs; None makes one with the usual limits.
     """
     app = FastAPI(
         title="Unfold",
@@ -25,7 +27,7 @@ def create_app(store: Store, scheduler: Waker, token: str) -> FastAPI:
         redoc_url=None,
         responses=errors.schema_of_errors(),
     )
-    app.state.parts = Parts(store=store, scheduler=scheduler)
+    app.state.parts = Parts(store=store, scheduler=scheduler, inspector=inspector or Inspector())
     app.add_middleware(Bearer, token=token)
     errors.install(app)
 
@@ -35,6 +37,6 @@ def create_app(store: Store, scheduler: Waker, token: str) -> FastAPI:
         parts.store.check()
         return {"status": "ok", "version": VERSION}
 
-    for part in (catalog, runs, readings, corpora, worker):
+    for part in (catalog, runs, readings, inspection, corpora, worker):
         app.include_router(part.router)
     return app

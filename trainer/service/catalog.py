@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from trainer import config
 from trainer.errors import ConfigError
+from trainer.inspection import view_entries
 from trainer.schema import Catalog, Estimate, Launch
 from trainer.service.answers import answer, shaped
 from trainer.service.bodies import body, described
@@ -20,13 +21,14 @@ router = APIRouter(tags=["catalogue"])
 
 @router.get("/catalog", **shaped(Catalog))
 def catalog() -> Response:
-    """Every network and task, with the JSON Schema of its settings."""
+    """Every network, task and view, with the JSON Schema of its settings."""
     return Response(_catalog(), media_type="application/json")
 
 
 @lru_cache(maxsize=1)
 def _catalog() -> bytes:
-    return config.catalog().model_dump_json().encode()
+    found = config.catalog().model_copy(update={"views": view_entries()})
+    return found.model_dump_json().encode()
 
 
 @router.post("/estimate", **shaped(Estimate), openapi_extra=described(Launch))

@@ -1,4 +1,4 @@
-"""Texts for the characters task: listed, uploaded, read by workers."""
+"""Texts and tables to learn from: listed, uploaded, read by workers."""
 
 from __future__ import annotations
 
@@ -29,23 +29,27 @@ _FORM_BYTES = 64 * 1024
 
 @router.get("", **shaped(list[CorpusInfo]))
 def listed(parts: Given) -> Response:
-    """The built-in texts, then the uploaded ones."""
+    """The built-in texts and tables, then the uploaded ones."""
     builtin = [corpus.info for corpus in builtin_corpora().values()]
     return answer([*builtin, *parts.store.corpora()], list[CorpusInfo])
 
 
 @router.post("", **shaped(CorpusInfo, HTTPStatus.CREATED))
 async def upload(
-    request: Request, parts: Given, name: Annotated[str | None, Query(max_length=1000)] = None
+    request: Request,
+    parts: Given,
+    name: Annotated[str | None, Query(max_length=1000)] = None,
+    table: bool = False,
 ) -> Response:
-    """Store a UTF-8 text: the body itself, or the field ``file`` of a multipart form.
+    """Store a UTF-8 text or CSV table: the body itself, or the field ``file`` of a multipart form.
 
-    ``name`` defaults to the file's name. The same text twice is one corpus.
+    ``name`` defaults to the file's name. ``table`` refuses what has no column of numbers. The same text twice
+    is one corpus.
     """
     if name is not None:
         _checked(name)
     check_length(request, MAX_BYTES + _FORM_BYTES)
-    check = UploadCheck()
+    check = UploadCheck(table=table)
     try:
         async for filename, piece in uploaded(request):
             if name is None and filename is not None:

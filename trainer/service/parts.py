@@ -1,4 +1,4 @@
-"""What the routes work with: the store, the scheduler, the texts."""
+"""What the routes work with: the store, the scheduler, the inspector, the texts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Request
 
 from trainer.corpora import builtin_corpora
+from trainer.inspection.inspector import Inspector
 from trainer.store import Store
 
 
@@ -24,6 +25,7 @@ class Parts:
 
     store: Store
     scheduler: Waker
+    inspector: Inspector
 
     def corpus(self, corpus_id: str) -> str:
         """The text of a corpus, built in or uploaded; LookupError for an unknown id."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, and_, delete, func, select, update
 
-from trainer.schema import CheckpointMeta
+from trainer.schema import CheckpointInfo, CheckpointMeta
 from trainer.store.errors import BadReport, CorruptCheckpoint
 from trainer.store.metrics import MAX_STEP
 from trainer.store.records import Checkpoint
@@ -63,6 +63,20 @@ def write(connection: Connection, run: int, meta: CheckpointMeta, data: bytes) -
     connection.execute(
         delete(checkpoints).where(and_(of_run, checkpoints.c.step.not_in(newest), ~checkpoints.c.is_best))
     )
+
+
+def listed(connection: Connection, run: int) -> list[CheckpointInfo]:
+    """Those that are kept, oldest first; their bytes are not looked at."""
+    columns = (
+        checkpoints.c.step,
+        checkpoints.c.validation_loss,
+        checkpoints.c.is_best,
+        func.length(checkpoints.c.data).label("size"),
+    )
+    rows = connection.execute(
+        select(*columns).where(checkpoints.c.run == run).order_by(checkpoints.c.step)
+    ).all()
+    return [CheckpointInfo(**row._asdict()) for row in rows]
 
 
 def read(connection: Connection, run: int, which: Which) -> Checkpoint | None:

@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
-from trainer.schema import Sample, SequenceSample, TextSample, Vector, VectorSeries
+from trainer.schema import Sample, SampleContent, Vector, VectorSeries
 from trainer.store.errors import BadReport
 from trainer.store.metrics import MAX_STEP
 from trainer.store.tables import names, samples, vectors
 from trainer.store.upsert import upsert
 
-_CONTENT: TypeAdapter[TextSample | SequenceSample] = TypeAdapter(TextSample | SequenceSample)
+_CONTENT: TypeAdapter[SampleContent] = TypeAdapter(SampleContent)
 
 
 def check(sent: Sequence[Vector], shown: Sequence[Sample]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from trainer.schema import (
+    CheckpointInfo,
     CorpusInfo,
     LogLine,
     Report,
@@ -186,6 +187,11 @@ class Store:
         """The newest, the best, or that of one step. Raises RunNotFound, CorruptCheckpoint."""
         with self._database.reading() as connection:
             return checkpoints.read(connection, mapping.number_of(connection, run_id), which)
+
+    def checkpoints(self, run_id: UUID) -> list[CheckpointInfo]:
+        """Those that are kept, oldest first. Raises RunNotFound."""
+        with self._database.reading() as connection:
+            return checkpoints.listed(connection, mapping.number_of(connection, run_id))
 
     def metrics(
         self,

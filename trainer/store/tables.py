@@ -162,6 +162,7 @@ corpora = Table(
     Column("characters", BigInteger, nullable=False),
     Column("vocabulary", Integer, nullable=False),
     Column("preview", Text, nullable=False),
+    Column("columns", Text, nullable=False, server_default="[]"),  # names as a JSON list
     Column("created_at", BigInteger, nullable=False),
     Column("text", LargeBinary, nullable=False),  # UTF-8; a blob, so that listing need not read it
 )

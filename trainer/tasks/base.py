@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -15,13 +15,27 @@ from pydantic import BaseModel, ConfigDict
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from trainer.schema import Chance, SequenceSample
+from models.base import Network
+from trainer.schema import Chance, SampleContent, SequenceSample
+
+SHOWN_SEQUENCES = 3
+"""Sequences of a batch that samples show."""
 
 
 class TaskConfig(BaseModel):
     """Settings of one task: frozen, keyword-only, unknown keys refused; docstrings become the form's help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @property
+    def timesteps(self) -> int:
+        """Timesteps of a sequence, for limits on memory: ``length``, unless a task says otherwise."""
+        return getattr(self, "length", 1)
+
+    @property
+    def extent(self) -> int | None:
+        """The number that a run of this task is named after: how long, or how far."""
+        return getattr(self, "length", None)
 
 
 class Batch(NamedTuple):
@@ -60,9 +74,14 @@ class Batch(NamedTuple):
         """How many (sequence, timestep) outputs are scored."""
         return self.targets.shape[0] * self.targets.shape[1] if self.mask is None else int(self.mask.sum())
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Batch:
+        """The batch on ``device``, its floating-point numbers in ``dtype`` where one is given."""
         moved = (t.to(device, non_blocking=True) if isinstance(t, Tensor) else t for t in self)
-        return Batch(*moved)  # type: ignore[arg-type]
+        batch = Batch(*moved)  # type: ignore[arg-type]
+        if dtype in (None, batch.inputs.dtype):
+            return batch
+        targets = batch.targets.to(dtype) if batch.targets.is_floating_point() else batch.targets
+        return batch._replace(inputs=batch.inputs.to(dtype), targets=targets)
 
 
 class Score(NamedTuple):
@@ -88,6 +107,8 @@ class Task(ABC):
     """What the loss is measured in, for axis titles: ``"nats"``, ``"squared error"``."""
     error_unit: ClassVar[str]
     """What the error rate counts, for axis titles: ``"wrong sequences"``."""
+    counts_characters: ClassVar[bool] = False
+    """Whether the loss is nats per character, so that bits per character can be told."""
 
     @property
     @abstractmethod
@@ -108,17 +129,43 @@ class Task(ABC):
             return F.mse_loss(outputs, targets, reduction="none").mean(dim=-1)
         return F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
+    def teacher(self, batch: Batch) -> Tensor:
+        """The outputs that a batch wishes for: (B, T - first, O), NaN where none is scored.
+
+        For teacher forcing. One-hot symbols for cross-entropy: what an output says once it is sure.
+        """
+        wished = batch.targets
+        if self.loss_kind == "cross_entropy":
+            wished = F.one_hot(wished, self.output_size).float()
+        return wished if batch.mask is None else wished.masked_fill(~batch.mask.unsqueeze(2), torch.nan)
+
     @abstractmethod
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         """Judge (B, T - first, O) outputs, those from ``batch.first`` on."""
 
     @abstractmethod
-    def is_solved(self, wrong: int, total: int) -> bool:
-        """The success rule of the task's source, given wrong units among fresh ones."""
+    def is_solved(self, wrong: int, total: int) -> bool | None:
+        """The success rule of the task's source, given wrong units among fresh ones; None without a rule."""
 
     @abstractmethod
     def render(self, batch: Batch, outputs: Tensor, index: int) -> SequenceSample:
         """Sequence ``index`` of a batch with the network's (B, T - first, O) outputs, for a reader."""
+
+    @torch.no_grad()
+    def samples(self, network: Network[Any], batch: Batch, generator: Generator) -> Sequence[SampleContent]:
+        """What the network makes of a batch, for a reader: by default its first sequences, rendered.
+
+        A task whose network can go on by itself shows that instead (``trainer.sampling`` has the ways).
+
+        Args:
+            network: in eval mode.
+            batch: on the network's device.
+            generator: on the CPU, for draws that a sample needs.
+        """
+        del generator
+        outputs, _ = network(batch.inputs, first=batch.first)
+        shown = range(min(SHOWN_SEQUENCES, len(batch.inputs)))
+        return [self.render(batch, outputs, index) for index in shown]
 
     # Only streams have a position; others are wholly described by their generator.
     def position(self) -> dict[str, int]:
@@ -141,16 +188,22 @@ class TaskSpec:
     title: str
     summary: str
     """One line for the launch form."""
+    group: str = ""
+    """Heading under which the launch form offers it, beside others of its kind."""
     description: str
     """A short paragraph: what goes in, what is asked, why it is hard, what chance looks like."""
     source: str
     """Author, year, title; and which version is followed where they disagree."""
+    loss_reason: str
+    """One sentence: which loss this task has, squared error or cross-entropy, and why that one."""
     config: type[TaskConfig]
     task: type[Task]
     defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Training settings that learn something on this task within a minute on two cores, for the form."""
     needs_corpus: bool = False
     """Whether ``task`` is built with the text as well: ``task(config, text)`` instead of ``task(config)``."""
+    needs_table: bool = False
+    """Whether that text is a table, of which the setting ``column`` names one column."""
 
     def build(self, config: TaskConfig, corpora: Corpora) -> Task:
         if self.needs_corpus:

@@ -14,12 +14,29 @@ import pytest
 from dashboard.charts.compare import METRICS, GradientCurve, metric_figure, time_gradient_figure
 from dashboard.charts.curves import X_TITLES, Curve
 from dashboard.charts.gradient_norms import gradient_norm_figure
+from dashboard.charts.lengths import LengthCurve, length_figure
 from dashboard.charts.losses import error_figure, loss_figure
-from dashboard.charts.samples import sequence_figure
+from dashboard.charts.pictures import picture_figure
+from dashboard.charts.samples import forecast_figure, sequence_figure
 from dashboard.charts.style import companion, faint
-from dashboard.charts.time_gradients import curve_at, heatmap
+from dashboard.charts.time_gradients import (
+    curve_at,
+    heatmap,
+    norm_symbol,
+    quantity_order,
+    quantity_title,
+)
 from dashboard.theme import RUN_COLORS
-from trainer.schema import Chance, Channel, SequenceSample, Series, TrainingConfig, VectorSeries
+from trainer.schema import (
+    Chance,
+    Channel,
+    ForecastSample,
+    LengthVerdict,
+    SequenceSample,
+    Series,
+    TrainingConfig,
+    VectorSeries,
+)
 
 BLUE = "#0072b2"
 CHANCE = Chance(loss=1 / 24, error=0.36)
@@ -51,6 +68,26 @@ SAMPLE = SequenceSample(
     prediction="0.69",
     correct=True,
 )
+FORECAST = ForecastSample(
+    name="height (m)",
+    truth=[0.0, 1.0, 0.5, 1.0, 0.0],
+    one_ahead=[None, 0.9, 0.6, 1.0, 0.1],
+    alone=[None, None, 0.6, 40.0, None],
+    given=2,
+)
+
+VERDICTS = [
+    LengthVerdict(length=80, loss=1.2, error=0.5, wrong=500, total=1000),
+    LengthVerdict(length=20, loss=0.1, error=0.0, wrong=0, total=1000),
+    LengthVerdict(length=40, loss=0.6, error=0.125, wrong=125, total=1000),
+]
+LENGTHS = LengthCurve(name="a", color=BLUE, verdicts=VERDICTS, trained=(20, 20))
+LOSSES = LengthCurve(
+    name="b",
+    color=BLUE,
+    verdicts=[verdict.model_copy(update={"error": None}) for verdict in VERDICTS],
+    trained=(20, 40),
+)
 
 FIGURES: dict[str, Callable[[], go.Figure]] = {
     "loss": lambda: loss_figure(METRIC_POINTS, color=BLUE, loss_unit="nats", chance=CHANCE, smooth=0.9),
@@ -65,6 +102,12 @@ FIGURES: dict[str, Callable[[], go.Figure]] = {
     "curve": lambda: curve_at(VECTORS, name="c/1", step=60, color=BLUE, informative=[1]),
     "curve, nothing yet": lambda: curve_at(VectorSeries(steps=[], norms=[]), name="h/0", step=0, color=BLUE),
     "sequence": lambda: sequence_figure(SAMPLE, color=BLUE),
+    "forecast": lambda: forecast_figure(FORECAST, color=BLUE),
+    "lengths": lambda: length_figure({"1": LENGTHS}, unit="wrong sequences", chance=0.75),
+    "lengths, losses": lambda: length_figure({"1": LOSSES}, unit="nats", chance=1.386, y_type="log"),
+    "lengths, nothing yet": lambda: length_figure(
+        {"1": LengthCurve(name="a", color=BLUE, verdicts=[], trained=None)}, unit="wrong sequences"
+    ),
     "compare gradients": lambda: time_gradient_figure(
         {"1": GradientCurve(name="a", color=BLUE, vectors=VECTORS)}, quantity="h/0"
     ),
@@ -234,6 +277,67 @@ def test_a_sequence_has_a_lane_for_each_channel_and_shades_what_decides() -> Non
     assert list(figure.data[2].y) == ["a", "X", "b"]
     shade = figure.layout.shapes[0]
     assert (shade.x0, shade.x1) == (1.5, 2.5)
+
+
+def test_a_forecast_stands_over_the_true_value_and_a_runaway_one_leaves_the_axis_alone() -> None:
+    figure = forecast_figure(FORECAST, color=BLUE)
+    assert [t.uid for t in figure.data] == ["truth", "ahead", "alone"]
+    assert all(list(t.x) == [1, 2, 3, 4, 5] for t in figure.data)
+    assert list(trace(figure, "truth").y) == FORECAST.truth
+    assert list(trace(figure, "ahead").y) == FORECAST.one_ahead
+    assert list(trace(figure, "alone").y) == FORECAST.alone
+    assert len({t.line.color for t in figure.data}) == 3
+    low, high = figure.layout.yaxis.range
+    assert (low, high) == (-0.5, 1.5)  # half the true values' range beyond them, whatever 40.0 says
+    assert figure.layout.shapes[0].x0 == 2.5  # between the last value read and the first made alone
+
+
+def test_a_picture_is_square_cells_with_its_first_row_on_top_and_no_axes() -> None:
+    figure = picture_figure([[0.0, 1.0], [0.5, 0.25]], color=BLUE)
+    [cells] = figure.data
+    assert [list(row) for row in cells.z] == [[0.0, 1.0], [0.5, 0.25]]
+    assert (cells.zmin, cells.zmax) == (0, 1), "a pale picture stays pale"
+    assert cells.colorscale[1][1] == BLUE
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert not figure.layout.xaxis.visible
+    assert not figure.layout.yaxis.visible
+
+
+def test_error_against_length_has_a_log_axis_the_training_length_and_chance() -> None:
+    figure = length_figure({"1": LENGTHS}, unit="wrong sequences", chance=0.75)
+    curve = trace(figure, "1")
+    assert (list(curve.x), list(curve.y)) == ([20, 40, 80], [0, 12.5, 50])
+    assert curve.customdata[2] == "500 wrong of 1,000, loss 1.2"
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.yaxis.title.text == "wrong sequences (%)"
+    assert figure.layout.shapes[0].x0 == 20
+    assert trace(figure, "trained").name == "trained at 20"
+    assert list(trace(figure, "chance").y) == [75, 75]
+
+
+def test_without_right_and_wrong_the_loss_is_drawn_against_length() -> None:
+    figure = length_figure({"1": LOSSES}, unit="nats")
+    assert list(trace(figure, "1").y) == [0.1, 0.6, 1.2]
+    assert figure.layout.yaxis.title.text == "test loss (nats)"
+    assert trace(figure, "trained").name == "trained at 20 to 40"
+    band = figure.layout.shapes[0]
+    assert (band.x0, band.x1) == (20, 40)
+
+
+def test_a_training_length_is_marked_only_where_all_runs_share_it() -> None:
+    figure = length_figure({"1": LENGTHS, "2": LOSSES}, unit="nats")
+    assert "trained" not in [t.uid for t in figure.data]
+    assert not figure.layout.shapes
+
+
+def test_states_of_any_name_and_many_layers_are_told_apart_and_in_order() -> None:
+    names = ["zz/0", "c/1", "h/10", "h/2", "im/0", "re/0", "c/0"]
+    ordered = ["h/2", "h/10", "c/0", "c/1", "re/0", "im/0", "zz/0"]
+    assert sorted(names, key=quantity_order) == ordered
+    assert len({quantity_title(name) for name in names}) == len(names)
+    assert quantity_title("zz/0") == "state zz, layer 1"
+    assert norm_symbol("re/0") == "‖∂loss/∂Re h‖"
 
 
 def test_names_are_shown_letter_for_letter() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models import MODELS
-from models.base import EmptyState, Network
+from models.base import EmptyState, Network, named_tensors
 from models.bptt.state_gradients import state_gradient_norms
 
 Nudge = dict[tuple[str, int], Tensor]
@@ -19,7 +19,9 @@ Nudge = dict[tuple[str, int], Tensor]
 
 def build(name: str, hidden: int, layers: int = 1, **settings: Any) -> Network[Any]:
     spec = MODELS[name]
-    config = spec.config.model_validate({"hidden_size": hidden, "layers": layers, **settings})
+    sizes = {"hidden_size": hidden, "layers": layers}
+    had = {key: size for key, size in sizes.items() if key in spec.config.model_fields}
+    config = spec.config.model_validate({**had, **settings})
     return spec.build(config, 3, 2, seed=41)
 
 
@@ -178,7 +180,10 @@ def test_states_that_the_loss_never_sees_have_zero_gradient(name: str) -> None:
     network = build(name, hidden=4, layers=2)
     norms = state_gradient_norms(network, randn(2, 6, 3, seed=45).float(), None, lambda y: y[:, 2].sum())
     for key, values in norms.items():
-        assert torch.all(values[:3] > 0), key
+        if not key.startswith("m/"):  # an sLSTM's stabiliser, whose gradient is 0 throughout: see there
+            # What a Jordan network feeds back of an output is read one timestep later.
+            assert torch.all(values[:2] > 0), key
+            assert values[2] > 0 or key == "y/0"
         assert torch.all(values[3:] == 0), key
 
 
@@ -201,7 +206,9 @@ def test_leaves_no_trace(name: str) -> None:
         assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first.grad, torch.full_like(first, 7.0))
     assert all(parameter.grad is None for parameter in others)
-    torch.autograd.grad(sum(tensor.sum() for layers in state for tensor in layers), first)
+    for _, tensor in named_tensors(state):
+        if tensor.requires_grad:  # a TDNN's first delay line holds inputs
+            torch.autograd.grad(tensor.sum(), first, retain_graph=True, allow_unused=True)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -278,10 +285,10 @@ def test_a_quicker_way_gives_what_autograd_gives(name: str) -> None:
     for settings in ({}, {"nonlinearity": "relu"} if name == "elman" else {}):
         network = build(name, hidden=5, layers=3, **settings).double()
         x = randn(4, 11, 3, seed=51)
-        _, state = random_start(name, network, 4, 5, 3)
+        _, state = network(randn(4, 11, 3, seed=52))
         quick = network.state_gradients(x, state, loss_at_all)
         by_autograd = Network.state_gradients(network, x, state, loss_at_all)
         assert list(quick) == list(by_autograd)
         for key, gradient in by_autograd.items():
-            assert quick[key].shape == (11, 4, 5)
+            assert quick[key].shape == gradient.shape
             torch.testing.assert_close(quick[key], gradient, rtol=1e-9, atol=1e-15)

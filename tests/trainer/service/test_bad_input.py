@@ -159,7 +159,38 @@ def test_a_text_that_cannot_be_trained_on_is_refused(
     body = refused(response, 422)
     assert says in body.errors[0].problem
     assert body.errors[0].remedy
-    assert [corpus["builtin"] for corpus in client.get("/corpora").json()] == [True]
+    assert all(corpus["builtin"] for corpus in client.get("/corpora").json())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"\x00" * 1000, "control character"),
+        (b"name,town\n" + b"Ann,Bonn\n" * 300, "'name': line 2 has 'Ann'"),
+        (b"day,rain\n1,5\n2,7\n", "only 2 numbers"),
+        (b"1,2\n" * 60 + b"1,2,3\n", "line 61 has 3 cells"),
+        (TEXT.encode(), "no column holds numbers alone"),
+    ],
+)
+def test_a_table_that_cannot_be_forecast_is_refused(client: httpx.Client, content: bytes, says: str) -> None:
+    body = refused(client.post("/corpora?table=true", files={"file": ("a.csv", content)}), 422)
+    assert says in body.errors[0].problem
+    assert body.errors[0].remedy
+    assert all(corpus["builtin"] for corpus in client.get("/corpora").json())
+
+
+def test_a_series_without_its_table_or_column_is_refused_with_the_setting(client: httpx.Client) -> None:
+    for settings, field in (
+        ({"corpus": "unknown"}, "corpus"),
+        ({"corpus": "python-topics"}, "corpus"),
+        ({"column": "rain"}, "column"),
+        ({"length": 2000}, "length"),
+    ):
+        config = {"model": {"name": "lstm"}, "task": {"name": "series", **settings}}
+        body = refused(client.post("/runs", json={"config": config}), 422)
+        assert [error.field for error in body.errors] == [f"config.task.{field}"]
+        assert body.errors[0].remedy
 
 
 def answered_after(url: str, headers: bytes, chunk: bytes, most: int) -> tuple[bytes, int]:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from models import MODELS
 from tests.trainer.service.conftest import Launcher, PaperScheduler
 from tests.trainer.store.making import end
 from trainer.schema import Catalog, Estimate, Run, RunPage
@@ -24,7 +25,9 @@ def test_a_launch_is_stored_with_every_default_written_out_and_wakes_the_schedul
     assert response.status_code == 201
     run = Run.model_validate_json(response.content)
     assert run == store.run(run.id)
-    assert run.config.model == {"name": "gru", "hidden_size": 8, "layers": 1}
+    defaults = MODELS["gru"].config().model_dump()
+    assert run.config.model == {**defaults, "name": "gru", "hidden_size": 8}
+    assert {"layers", "dropout"} < defaults.keys()
     assert run.name
     assert run.state == "queued"
     assert scheduler.woken == 1
@@ -128,9 +131,29 @@ def test_a_good_text_is_stored_under_the_files_name(client: httpx.Client) -> Non
     again = client.post("/corpora?name=other", content=TEXT.encode())
     assert again.json() == info
     assert client.get(f"/corpora/{info['id']}/text").text == TEXT
-    assert [corpus["name"] for corpus in client.get("/corpora").json()][1:] == ["Möwen.txt"]
+    uploaded = [corpus for corpus in client.get("/corpora").json() if not corpus["builtin"]]
+    assert [(corpus["name"], corpus["columns"]) for corpus in uploaded] == [("Möwen.txt", [])]
     launched = client.post(
         "/runs",
         json={"config": {"model": {"name": "lstm"}, "task": {"name": "characters", "corpus": info["id"]}}},
     )
     assert launched.status_code == 201, launched.text
+
+
+def test_a_good_table_is_stored_with_its_columns_and_can_be_forecast(client: httpx.Client) -> None:
+    """Forty rows, too short for a text; with and without asking for a table."""
+    rows = "".join(f"{2000 + n};2,{n * 7 % 10};x\n" for n in range(40))
+    content = f"year;rain;note\n{rows}".encode()
+    for query in ("", "?table=true"):
+        response = client.post(f"/corpora{query}", files={"file": ("rain.csv", content)})
+        assert response.status_code == 201
+        assert response.json()["columns"] == ["rain", "year"]
+    assert [c["columns"] for c in client.get("/corpora").json() if not c["builtin"]] == [["rain", "year"]]
+    task = {"name": "series", "corpus": response.json()["id"], "column": "rain", "length": 5}
+    launched = client.post("/runs", json={"config": {"model": {"name": "lstm"}, "task": task}})
+    assert launched.status_code == 201, launched.text
+
+
+def test_a_text_and_a_table_are_built_in(client: httpx.Client) -> None:
+    found = {corpus["id"]: corpus["columns"] for corpus in client.get("/corpora").json()}
+    assert found == {"python-topics": [], "sunspots": ["sunspots", "year"]}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.store.making import column, post, report, started, vector
-from trainer.schema import LogLine, Sample, TextSample
+from trainer.schema import ForecastSample, LogLine, Sample, SequenceSample, TextSample
 from trainer.store import CorpusNotFound, Store
 from trainer.store.downsample import indices
 from trainer.store.records import to_datetime
@@ -45,6 +45,18 @@ def test_reading_goes_on_after_a_step(store: Store) -> None:
     assert store.vectors(attempt.run_id, after_step=6)["h/0"].steps == [7, 8, 9]
     assert [sample.step for sample in store.samples(attempt.run_id, after_step=6)] == [7, 8, 9]
     assert [sample.step for sample in store.samples(attempt.run_id, limit=2)] == [8, 9]
+
+
+def test_every_kind_of_sample_comes_back_as_it_was_sent(store: Store) -> None:
+    contents = [
+        TextSample(prompt="a", text="b", temperature=0.5),
+        SequenceSample(channels=[], informative=[], target="1", prediction="2", correct=False),
+        ForecastSample(truth=[1.0, 2.0], one_ahead=[None, 2.5], alone=[None, None], given=1, detail="d"),
+    ]
+    sent = [Sample(step=3, index=index, content=content) for index, content in enumerate(contents)]
+    attempt = started(store)
+    post(store, attempt, report(samples=sent))
+    assert store.samples(attempt.run_id) == sent
 
 
 def test_thinning_keeps_both_ends_every_spike_and_what_is_not_finite(store: Store) -> None:
@@ -124,7 +136,9 @@ def test_a_text_is_stored_once_and_keeps_its_first_name(store: Store) -> None:
     assert (info.name, info.characters, info.vocabulary, info.builtin) == ("poems", 14, 5, False)
     assert store.add_corpus("again", "é" * 10 + "\nabc") == info
     other = store.add_corpus("other", "abc")
-    assert store.corpora() == [info, other]
+    table = store.add_corpus("table", "rain\n" + "1\n2\n" * 20)
+    assert table.columns == ["rain"]
+    assert store.corpora() == [info, other, table]
     assert store.corpus_text(info.id) == "é" * 10 + "\nabc"
     for unknown in ("no", "a\x00"):
         with pytest.raises(CorpusNotFound):

@@ -104,3 +104,54 @@ def test_a_rendered_sequence_shows_inputs_target_and_prediction() -> None:
 def test_lengths_without_a_place_for_a_marker_or_too_large_are_refused(length: float) -> None:
     with pytest.raises(ValidationError, match="length"):
         AddingConfig(length=length)
+
+
+# --- The sum, as in the TCN benchmark ----------------------------------------------------------------
+
+
+def summing(length: int) -> Adding:
+    return Adding(AddingConfig(length=length, convention="sum"))
+
+
+@given(length=st.integers(10, 400), batch_size=st.integers(1, 9), seed=st.integers(0, 2**31))
+def test_a_batch_of_sums_has_the_format_of_the_tcn_benchmark(length: int, batch_size: int, seed: int) -> None:
+    batch = summing(length).draw(batch_size, torch.Generator().manual_seed(seed))
+    assert batch.inputs.shape == (batch_size, length, 2)
+    assert batch.first == length - 1
+    values, markers = batch.inputs.double().numpy().transpose(2, 0, 1)
+    assert ((values >= 0) & (values < 1)).all()
+    assert set(np.unique(markers)) == {0.0, 1.0}
+    for row in range(batch_size):
+        early, late = np.flatnonzero(markers[row])  # exactly two
+        assert batch.targets[row, 0, 0].item() == pytest.approx(values[row, early] + values[row, late])
+        assert batch.informative is not None
+        assert batch.informative[row].tolist() == [early, late]
+
+
+def test_every_pair_of_places_is_equally_likely_in_a_sum() -> None:
+    """45 pairs of 10 places over 90,000 sequences: 2,000 each, within five standard errors."""
+    batch = summing(10).draw(90_000, torch.Generator().manual_seed(1))
+    assert batch.informative is not None
+    pairs, counts = batch.informative.unique(dim=0, return_counts=True)
+    assert len(pairs) == 45
+    assert ((counts - 2_000).abs() < 5 * (2_000 * 44 / 45) ** 0.5).all()
+
+
+def test_a_guess_of_one_has_the_loss_and_error_of_chance_on_sums() -> None:
+    """Monte Carlo over 200,000 sequences: MSE 1/6 and 36% wrong, within five standard errors."""
+    task = summing(10)
+    targets = task.draw(200_000, torch.Generator().manual_seed(3)).targets.flatten().double()
+    squared = (targets - 1).square()
+    wrong = (squared.sqrt() > 0.4).double()
+    assert task.chance.loss == pytest.approx(0.1667, abs=5e-5)
+    for sample, chance in ((squared, task.chance.loss), (wrong, task.chance.error)):
+        assert abs(sample.mean() - chance) < 5 * sample.std() / len(sample) ** 0.5
+
+
+def test_a_sum_is_wrong_when_it_is_off_by_more_than_two_fifths() -> None:
+    batch = summing(20).draw(5, torch.Generator().manual_seed(0))
+    away = torch.tensor([0.0, 0.399, -0.399, 0.401, -0.401]).view(5, 1, 1)
+    assert summing(20).score(batch.targets + away, batch) == (2, 5)
+    assert [summing(20).render(batch, batch.targets + away, row).correct for row in range(5)] == [
+        True, True, True, False, False,
+    ]  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.loops.fit_loop import _FitLoop
 
 from models import MODELS
-from tests.trainer.training.test_worker import config
+from tests.trainer.training.test_worker import config, small
 from trainer import callbacks, evaluation, module, worker
 from trainer.corpora import builtin_corpora
 from trainer.cursor import Cursor
@@ -142,11 +142,16 @@ def test_a_sigterm_while_lightning_gets_ready_ends_the_attempt_with_its_last_wor
     assert service.end.state is RunState.INTERRUPTED
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_a_stop_undoes_a_slow_update_and_a_resumed_attempt_repeats_it(
-    service: Any, another_service: Any, monkeypatch: pytest.MonkeyPatch
+    service: Any, another_service: Any, monkeypatch: pytest.MonkeyPatch, dropout: float
 ) -> None:
-    """In the middle of an update of three windows, whose first window began in the batch before."""
-    another_service.train(config(**STREAM))
+    """In the middle of an update of three windows, whose first window began in the batch before.
+
+    What dropout has drawn for the first of them is drawn again.
+    """
+    model = {"name": "lstm", "hidden_size": 8, "layers": 2, "dropout": dropout}
+    another_service.train(config(**STREAM, model=model))
     monkeypatch.setattr(module, "SLOW_UPDATE_SECONDS", 0.0)
     real = module.RecurrentTraining._window
     seen = []
@@ -159,11 +164,11 @@ def test_a_stop_undoes_a_slow_update_and_a_resumed_attempt_repeats_it(
 
     with monkeypatch.context() as during:
         during.setattr(module.RecurrentTraining, "_window", window)
-        service.train(config(**STREAM))
+        service.train(config(**STREAM, model=model))
     assert service.end.state is RunState.INTERRUPTED
     assert service.checkpoints[-1][0] == 31
     assert len(seen) == 31 * 3 + 2
-    service.train(config(**STREAM), resume=True)
+    service.train(config(**STREAM, model=model), resume=True)
     assert service.points("loss") == another_service.points("loss")
 
 
@@ -244,6 +249,8 @@ def test_a_corpus_is_asked_for_again_while_the_database_is_away(service: Any) ->
 class Counting(torch.nn.Module):
     """A network that counts the timesteps it is asked for."""
 
+    taught = False
+
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.inner, self.timesteps = network, 0
@@ -292,6 +299,8 @@ def test_a_judgement_takes_as_many_sequences_at_once_as_fit_and_the_verdict_coun
     assert batch_size(small, usual) == 256
     at_once = batch_size(large, long)
     assert 1 <= at_once * 5000 * 512 * 2 * 5 <= 2**26
+    stateless = MODELS["ffnn"].build(MODELS["ffnn"].config(hidden_size=2048), 2, 1, 0)  # type: ignore[call-arg]
+    assert 1 <= batch_size(stateless, long) * 5000 * 2048 <= 2**26
     assert evaluate(small, usual, 300, generator(0, "test")).total == 300
 
 
@@ -300,7 +309,7 @@ def test_a_bf16_stream_carries_its_state_through_windows_and_a_checkpoint_bit_fo
     service: Any, another_service: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = config(
-        model={"name": name, "hidden_size": 8, "layers": 2},
+        model=small(name),
         task=STREAM["task"],
         training={**STREAM["training"], "precision": "bf16"},
     )

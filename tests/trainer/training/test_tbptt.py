@@ -57,7 +57,9 @@ class Regression(Task):
 
 def network(name: str = "elman", layers: int = 1) -> torch.nn.Module:
     spec = MODELS[name]
-    return spec.build(spec.config(hidden_size=H, layers=layers), D, O, seed=3).double()  # type: ignore[call-arg]
+    sizes = {"hidden_size": H, "layers": layers}
+    config = spec.config(**{key: value for key, value in sizes.items() if key in spec.config.model_fields})
+    return spec.build(config, D, O, seed=3).double()
 
 
 def module(task: Task, net: torch.nn.Module, **settings: object) -> RecurrentTraining:

@@ -37,6 +37,12 @@ def config(**given: Any) -> RunConfig:
     return RunConfig(**base)  # type: ignore[arg-type]
 
 
+def small(name: str) -> dict[str, Any]:
+    """Two layers of 8 units, of a network that has those settings."""
+    sizes = {"hidden_size": 8, "layers": 2}
+    return {"name": name, **{key: sizes[key] for key in sizes if key in MODELS[name].config.model_fields}}
+
+
 STREAM = {"task": {"name": "characters", "length": 12}, "training": {"k1": 5, "k2": 9, "update_every": 2}}
 """Truncation that leaves windows of unequal length, updates across batches, and carried state and history."""
 
@@ -96,8 +102,31 @@ def test_text_is_sampled_at_two_temperatures_and_bits_follow_from_the_loss(servi
     assert "solved" not in summary  # no text is ever solved
 
 
+CONTROLLED = {
+    "model": {"name": "elman", "hidden_size": 8, "layers": 2, "dropout": 0.3},
+    "training": {
+        "omega": 2.0,
+        "gradient_noise": 0.01,
+        "schedule": "cosine",
+        "warmup_steps": 10,
+        "longest": 30,
+        "update_every": 2,
+        "accumulate": "mean",
+        "precision": "64",
+    },
+}
+"""All that draws random numbers of its own or depends on the update's number."""
+
+
 @pytest.mark.parametrize(
-    "given", [{}, STREAM, {"model": {"name": "gru", "hidden_size": 8}, "training": {"optimizer": "rmsprop"}}]
+    "given",
+    [
+        {},
+        STREAM,
+        {"model": {"name": "gru", "hidden_size": 8}, "training": {"optimizer": "rmsprop"}},
+        CONTROLLED,
+        {**STREAM, "model": {"name": "jordan", "hidden_size": 8, "teacher_forcing": True}},
+    ],
 )
 def test_a_run_resumed_from_any_checkpoint_repeats_the_unbroken_one_bit_for_bit(
     service: Any, another_service: Any, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -113,7 +142,8 @@ def test_a_run_resumed_from_any_checkpoint_repeats_the_unbroken_one_bit_for_bit(
         torch.manual_seed(12345)  # whatever the process did before must not matter
         another_service.train(whole, resume=True)
         assert another_service.end.state is RunState.FINISHED
-        for key in ("loss", "gradient_norm/before_clip", "validation/loss", "validation/error"):
+        keys = ("loss", "gradient_norm/before_clip", "validation/loss", "validation/error")
+        for key in (*keys, "learning_rate", "omega"):
             unbroken = {at: value for at, value in service.points(key).items() if at > step}
             assert another_service.points(key) == unbroken
         keys = ("best_validation_loss", "best_step", "clip_rate", "test_loss", "test_wrong")
@@ -286,7 +316,7 @@ def test_the_recorded_gradient_is_the_one_that_torch_computes_for_the_probe(serv
 def test_every_network_trains_on_every_kind_of_task(service: Any, name: str) -> None:
     for task in ({"name": "adding", "length": 12}, {"name": "characters", "length": 12}):
         service.reports.clear()
-        service.train(config(model={"name": name, "hidden_size": 8, "layers": 2}, task=task))
+        service.train(config(model=small(name), task=task))
         assert service.end.state is RunState.FINISHED
         assert len(service.points("loss")) == 60
 

@@ -1,0 +1,91 @@
+"""Does credit reach the marker? Ratios of gradient norms, and the norms of one sequence by timestep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.charts.style import GREY, MARK, TIMESTEP_TITLE, base_figure, nothing_yet, rounded
+from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
+from dashboard.theme import RUN_COLORS
+from trainer.schema import CreditView
+
+
+def ratio_figure(view: CreditView, *, color: str, step: int | None) -> go.Figure:
+    """Informative ÷ distractors, now and before training; a line at 1, where both are heard alike."""
+    figure = base_figure("gradient at informative ÷ at other timesteps", "", height=400)
+    names = sorted(view.now, key=_order, reverse=True)
+    now = {name: view.now[name].ratio for name in names}
+    start = {name: view.at_start[name].ratio if name in view.at_start else None for name in names}
+    if not any(v for v in [*now.values(), *start.values()]):
+        nothing_yet(figure, "No gradient arrives at any of these timesteps.")
+        return figure
+    words = [_word(name) for name in names]
+    for name, word in zip(names, words, strict=True):
+        if start[name] and now[name]:
+            figure.add_scatter(
+                x=[start[name], now[name]],
+                y=[word, word],
+                mode="lines",
+                line={"color": GREY, "width": 1.5},
+                hoverinfo="skip",
+                showlegend=False,
+                uid=f"from-{name.replace('/', '-')}",
+            )
+    for uid, label, values, look in (
+        ("start", "before training", start, {"color": GREY, "symbol": "circle-open", "size": 12}),
+        ("now", f"step {step:,}" if step is not None else "now", now, {"color": color, "size": 13}),
+    ):
+        figure.add_scatter(
+            x=rounded([values[name] or None for name in names]),
+            y=words,
+            mode="markers",
+            marker=look,
+            name=label,
+            hovertemplate="%{x:.3g} times",
+            uid=uid,
+        )
+    figure.add_vline(x=1, line={"color": GREY, "dash": "dash", "width": 1.5}, layer="below")
+    figure.update_layout(hovermode="closest", margin={"l": 190})
+    figure.update_xaxes(type="log", nticks=6, tickformat="", rangemode="normal")
+    figure.update_yaxes(type="category", rangemode="normal")
+    return figure
+
+
+def norms_figure(
+    norms: Mapping[str, Sequence[float | None]], informative: Sequence[int], *, begin: int = 0
+) -> go.Figure:
+    """The gradient's norm at each timestep of one sequence, on a log axis; lines where its markers stand."""
+    figure = base_figure(TIMESTEP_TITLE, "‖∂loss/∂·‖ (norm)", height=400, y_type="log")
+    figure.update_xaxes(rangemode="normal")
+    for place, name in enumerate(sorted(norms, key=_order)):
+        figure.add_scatter(
+            x=[begin + 1 + t for t in range(len(norms[name]))],
+            y=rounded([v if v is not None and v > 0 else None for v in norms[name]]),
+            mode="lines",
+            name=norm_symbol(name),
+            line={"color": RUN_COLORS[place % len(RUN_COLORS)], "width": 2},
+            hovertemplate="%{y:.3g}",
+            uid=name.replace("/", "-"),
+        )
+    for t in informative:
+        figure.add_vline(x=t + 1, line={"color": MARK, "width": 2, "dash": "dot"}, layer="below")
+    if informative:
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            name="decides the target",
+            line={"color": MARK, "dash": "dot", "width": 2},
+            uid="informative",
+        )
+    return figure
+
+
+def _order(name: str) -> tuple[bool, tuple[int, str, int]]:
+    return name != "x", quantity_order(name)
+
+
+def _word(name: str) -> str:
+    return "inputs x" if name == "x" else quantity_title(name)

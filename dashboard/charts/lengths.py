@@ -1,0 +1,114 @@
+"""The generalisation curve: how a trained network does on sequences longer than those it was trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from dashboard.charts.style import (
+    MARK,
+    AxisType,
+    base_figure,
+    nothing_yet,
+    plain,
+    reference_line,
+    rounded,
+    short,
+)
+from trainer.schema import LengthVerdict
+
+LENGTH_TITLE = "length of the test sequences (the task's setting)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthCurve:
+    """The tests of one run at growing lengths."""
+
+    name: str
+    color: str
+    verdicts: Sequence[LengthVerdict]
+    trained: tuple[int, int] | None
+    """The shortest and the longest length that it was trained on."""
+    dash: str = "solid"
+
+
+def has_errors(curves: Mapping[str, LengthCurve]) -> bool:
+    """Whether every test tells right from wrong, so that error rates can be drawn; else losses are."""
+    return all(verdict.error is not None for curve in curves.values() for verdict in curve.verdicts)
+
+
+def length_figure(
+    curves: Mapping[str, LengthCurve],
+    *,
+    unit: str,
+    chance: float | None = None,
+    y_type: AxisType = "linear",
+) -> go.Figure:
+    """Error rate, or loss where a task has no right and wrong, against length, a curve per run.
+
+    Args:
+        curves: by run id.
+        unit: of what is drawn: what the error rate counts, or what the loss is measured in.
+        chance: the error (0 to 1) or loss of a blind guess at the training length, where all runs share it.
+        y_type: of the axis of losses; error rates have a linear one, from 0 to 100.
+    """
+    errors = has_errors(curves)
+    title = f"{unit} (%)" if errors else f"test loss ({unit})"
+    figure = base_figure(LENGTH_TITLE, title, y_type="linear" if errors else y_type)
+    # Ticks at 1, 2 and 5 times a power of ten: lengths are read off as numbers.
+    figure.update_xaxes(type="log", rangemode="normal", dtick="D2", tickformat=",d", hoverformat=",d")
+    lengths = [verdict.length for curve in curves.values() for verdict in curve.verdicts]
+    if not lengths:
+        nothing_yet(figure, "The test on longer sequences comes after the last update.")
+        return figure
+    figure.update_xaxes(range=[math.log10(min(lengths)) - 0.05, math.log10(max(lengths)) + 0.05])
+    for uid, curve in curves.items():
+        verdicts = sorted(curve.verdicts, key=lambda verdict: verdict.length)
+        values = [_value(verdict, errors) for verdict in verdicts]
+        figure.add_scatter(
+            x=[verdict.length for verdict in verdicts],
+            y=rounded(values),
+            customdata=[f"{v.wrong:,} wrong of {v.total:,}, loss {short(v.loss)}" for v in verdicts],
+            mode="lines+markers",
+            name=plain(curve.name),
+            line={"color": curve.color, "width": 2, "dash": curve.dash},
+            marker={"color": curve.color, "size": 6},
+            hovertemplate="%{y:.3g} %: %{customdata}" if errors else "%{y:.3g}: %{customdata}",
+            uid=uid,
+        )
+    _mark_training(figure, {curve.trained for curve in curves.values() if curve.trained})
+    if chance is not None:
+        level = 100 * chance if errors else chance
+        words = f"chance at the training length {short(level)}{' %' if errors else ''}"
+        reference_line(figure, lengths, level, words, uid="chance")
+    return figure
+
+
+def _value(verdict: LengthVerdict, errors: bool) -> float | None:
+    if errors and verdict.error is not None:
+        return 100 * verdict.error
+    return verdict.loss
+
+
+def _mark_training(figure: go.Figure, trained: set[tuple[int, int]]) -> None:
+    """A dotted line at the length that all runs were trained on, or a band over the lengths."""
+    if len(trained) != 1:
+        return
+    shortest, longest = trained.pop()
+    if shortest == longest:
+        figure.add_vline(x=shortest, line={"color": MARK, "width": 1.5, "dash": "dot"}, layer="below")
+        words = f"trained at {shortest:,}"
+    else:
+        figure.add_vrect(x0=shortest, x1=longest, fillcolor=MARK, opacity=0.15, line_width=0, layer="below")
+        words = f"trained at {shortest:,} to {longest:,}"
+    figure.add_scatter(  # stands for the line in the legend
+        x=[None],
+        y=[None],
+        mode="lines",
+        name=words,
+        line={"color": MARK, "dash": "dot", "width": 1.5},
+        uid="trained",
+    )

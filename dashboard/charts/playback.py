@@ -1,0 +1,276 @@
+"""The gradient through time, played over training: the heatmap, and beside it the curve at one recording.
+
+The figure carries a frame for each recording, so that the browser plays them without asking anybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.charts.logs import log_range
+from dashboard.charts.style import (
+    GREY,
+    GRID,
+    MARK,
+    STEP_TITLE,
+    TIMESTEP_TITLE,
+    base_figure,
+    nothing_yet,
+    rounded,
+    short,
+    title,
+)
+from dashboard.charts.time_gradients import heatmap, norm_symbol
+from trainer.schema import DecaySeries, VectorSeries
+
+HEIGHT = 500
+FRAME_SECONDS = 0.12
+"""How long each recording stands while it is played."""
+DRAWN_DECADES = 16
+"""Powers of ten below the largest norm that the curves' axis shows."""
+LEFT, RIGHT = (0.0, 0.46), (0.62, 1.0)
+"""Where the heatmap and the curve stand, as shares of the width."""
+
+
+def playback_figure(
+    vectors: VectorSeries,
+    *,
+    name: str,
+    color: str,
+    fits: DecaySeries | None = None,
+    informative: Sequence[int] = (),
+) -> go.Figure:
+    """Left: training across, timesteps up, colour log10 of the norm. Right: the norms at one recording.
+
+    Args:
+        vectors: what was recorded; norms by timestep.
+        name: of the quantity, ``h/0``.
+        color: of the curve.
+        fits: exponentials fitted to the recordings; drawn where there is one for the recording's step.
+        informative: timesteps, from 0, whose inputs decide the target.
+    """
+    figure = base_figure(STEP_TITLE, TIMESTEP_TITLE, height=HEIGHT)
+    if not any(vectors.norms):
+        nothing_yet(figure, "The first recording of the gradient through time appears here.")
+        return figure
+    figure.add_trace(heatmap(vectors, name=name).data[0])
+    figure.data[0].colorbar.update(x=LEFT[1] + 0.005, len=1.0, thickness=12)
+    length = max(map(len, vectors.norms))
+    _lay_out(figure, vectors, name, length)
+    for t in informative:
+        figure.add_shape(
+            type="line",
+            xref="x2",
+            yref="y2 domain",
+            x0=t + 1,
+            x1=t + 1,
+            y0=0,
+            y1=1,
+            line={"color": MARK, "width": 1.5, "dash": "dot"},
+            layer="below",
+        )
+    frames = [_frame(vectors, place, fits, color, length) for place in range(len(vectors.steps))]
+    for trace in frames[-1].data:
+        figure.add_trace(trace)
+    figure.frames = frames
+    _add_controls(figure, vectors.steps)
+    return figure
+
+
+def decay_words(fits: DecaySeries | None, step: int) -> str:
+    """``halves every 3.1 steps back (R² 0.98)``; empty where nothing was fitted at this step."""
+    if fits is None or step not in fits.steps:
+        return ""
+    at = fits.steps.index(step)
+    factor, half_life, r_squared = fits.factor[at], fits.half_life[at], fits.r_squared[at]
+    if factor is None:
+        return ""
+    if half_life is not None and half_life < 1000:
+        words = f"halves every {short(half_life)} steps back"
+    elif factor > 1 and math.log(2) / math.log(factor) < 1000:
+        words = f"doubles every {short(math.log(2) / math.log(factor))} steps back"
+    else:
+        words = "keeps its length"
+    return f"{words} (R² {r_squared:.2f})" if r_squared is not None else words
+
+
+def fit_line(norms: Sequence[float | None], factor: float | None) -> list[float | None]:
+    """The exponential with this factor per step back that is nearest to the norms: through their centroid."""
+    points = [(t, math.log(v)) for t, v in enumerate(norms) if v is not None and math.isfinite(v) and v > 0]
+    if factor is None or factor <= 0 or len(points) < 2:
+        return []
+    slope = -math.log(factor)
+    centre = sum(t for t, _ in points) / len(points)
+    height = sum(log for _, log in points) / len(points)
+    return [_exp(height + slope * (t - centre)) for t in range(len(norms))]
+
+
+def _exp(exponent: float) -> float | None:
+    return math.exp(exponent) if exponent < 700 else None
+
+
+def _lay_out(figure: go.Figure, vectors: VectorSeries, name: str, length: int) -> None:
+    _, top = log_range(v for row in vectors.norms for v in row)
+    low = min(
+        (math.log10(v) for row in vectors.norms for v in row if v is not None and math.isfinite(v) and v > 0),
+        default=top - 1,
+    )
+    axis = {"gridcolor": GRID, "zeroline": False, "ticks": "outside", "tickcolor": GRID, "ticklen": 4}
+    figure.update_layout(
+        hovermode="closest",
+        margin={"b": 132, "r": 16},
+        legend={"x": RIGHT[0] - 0.02},
+        xaxis={"domain": list(LEFT), "rangemode": "normal"},
+        xaxis2=axis
+        | {
+            "domain": list(RIGHT),
+            "anchor": "y2",
+            "title": title(TIMESTEP_TITLE),
+            "range": [0.5, length + 0.5],
+            "linecolor": GRID,
+        },
+        yaxis2=axis
+        | {
+            "anchor": "x2",
+            "type": "log",
+            "title": title(f"{norm_symbol(name)} (norm)"),
+            "nticks": 6,
+            "exponentformat": "power",
+            # One range for all recordings, or the playing curve would seem to stand still.
+            "range": [max(low, top - DRAWN_DECADES) - 0.3, top + 0.3],
+            "linecolor": GRID,
+        },
+    )
+
+
+def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: str, length: int) -> go.Frame:
+    step, row = vectors.steps[place], vectors.norms[place]
+    words = decay_words(fits, step)
+    factor = fits.factor[fits.steps.index(step)] if fits is not None and words else None
+    timesteps = list(range(1, len(row) + 1))
+    return go.Frame(
+        name=str(step),
+        traces=[1, 2, 3],
+        data=[
+            go.Scatter(
+                x=[step, step],
+                y=[0.5, length + 0.5],
+                mode="lines",
+                line={"color": "#ffffff", "width": 2},
+                hoverinfo="skip",
+                showlegend=False,
+                uid="now",
+            ),
+            go.Scatter(
+                x=timesteps,
+                y=rounded([v if v is not None and v > 0 else None for v in row]),
+                xaxis="x2",
+                yaxis="y2",
+                mode="lines",
+                name=f"step {step:,}",
+                line={"color": color, "width": 2.2},
+                hovertemplate="timestep %{x}: %{y:.3g}<extra></extra>",
+                uid="chosen",
+            ),
+            go.Scatter(
+                x=timesteps,
+                y=rounded(fit_line(row, factor)),
+                xaxis="x2",
+                yaxis="y2",
+                mode="lines",
+                name=words or "no line fits",
+                line={"color": GREY, "width": 1.5, "dash": "dash"},
+                hoverinfo="skip",
+                uid="fit",
+            ),
+        ],
+    )
+
+
+def _add_controls(figure: go.Figure, steps: Sequence[int]) -> None:
+    def moves(seconds: float) -> Mapping[str, object]:
+        return {
+            "mode": "immediate",
+            "fromcurrent": True,
+            "transition": {"duration": 0},
+            "frame": {"duration": 1000 * seconds, "redraw": True},
+        }
+
+    figure.update_layout(
+        sliders=[
+            {
+                "active": len(steps) - 1,
+                "x": 0.14,
+                "len": 0.86,
+                "y": -0.24,
+                "yanchor": "top",
+                "pad": {"t": 0, "b": 0},
+                "currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13}},
+                "bgcolor": GRID,
+                "activebgcolor": GREY,
+                "bordercolor": "rgba(0,0,0,0)",
+                "tickcolor": GRID,
+                "steps": [
+                    {"label": f"{step:,}", "method": "animate", "args": [[str(step)], moves(0)]}
+                    for step in steps
+                ],
+            }
+        ],
+        updatemenus=[
+            {
+                "type": "buttons",
+                "direction": "right",
+                "showactive": False,
+                "x": 0,
+                "xanchor": "left",
+                "y": -0.27,
+                "yanchor": "top",
+                "bgcolor": "rgba(0,0,0,0)",
+                "bordercolor": GREY,
+                "buttons": [
+                    {"label": "▶ Play", "method": "animate", "args": [None, moves(FRAME_SECONDS)]},
+                    {"label": "❚❚", "method": "animate", "args": [[None], moves(0)]},
+                ],
+            }
+        ],
+    )
+
+
+def factor_figure(fits: Mapping[str, DecaySeries], colors: Sequence[str], names: Sequence[str]) -> go.Figure:
+    """What one timestep back multiplies the norm by, over training; 1 keeps it.
+
+    Args:
+        fits: one line each.
+        colors: of the lines, in the same order.
+        names: in the legend, in the same order.
+    """
+    figure = base_figure(STEP_TITLE, "factor per timestep back", height=280)
+    figure.update_yaxes(rangemode="normal")
+    for (uid, fit), color, label in zip(fits.items(), colors, names, strict=True):
+        figure.add_scatter(
+            x=fit.steps,
+            y=rounded(fit.factor),
+            mode="lines+markers" if len(fit.steps) < 30 else "lines",
+            name=label,
+            line={"color": color, "width": 2},
+            customdata=[[short(r)] for r in fit.r_squared],
+            hovertemplate="%{y:.4g} (R² %{customdata[0]})",
+            uid=uid,
+        )
+    steps = [step for fit in fits.values() for step in fit.steps]
+    if steps:
+        figure.add_scatter(
+            x=[min(steps), max(steps)],
+            y=[1, 1],
+            mode="lines",
+            name="1 keeps the gradient",
+            line={"color": GREY, "dash": "dash", "width": 1.5},
+            hoverinfo="skip",
+            uid="one",
+        )
+    else:
+        nothing_yet(figure, "Nothing was recorded that a line could be fitted to.")
+    return figure

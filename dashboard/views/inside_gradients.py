@@ -1,0 +1,402 @@
+"""The views of the page Inside that follow gradients: through time, itemised, truncated, clipped."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.charts.cliff import cliff_figure, descent_figure, out_of_sight
+from dashboard.charts.compare import GradientCurve, time_gradient_figure
+from dashboard.charts.credit import norms_figure, ratio_figure
+from dashboard.charts.gradient_norms import gradient_norm_figure
+from dashboard.charts.jacobians import eigenvalue_figure, exponent_figure, product_figure, step_figure
+from dashboard.charts.playback import decay_words, factor_figure, playback_figure
+from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
+from dashboard.charts.triangle import (
+    FEW,
+    LagCurve,
+    by_lag,
+    kept_curve,
+    lag_figure,
+    loss_rows,
+    triangle_figure,
+)
+from dashboard.charts.truncation import lag_norm_figure, match_figure, words
+from dashboard.charts.weights import role_order, role_title
+from dashboard.components.live_plot import live_plot
+from dashboard.text import number, plain, share
+from dashboard.theme import RUN_COLORS, run_color, run_dash
+from dashboard.views.inside_parts import Look, heading
+from dashboard.views.parts import model_entry
+from trainer.schema import (
+    CliffView,
+    CreditView,
+    DiagnosisView,
+    Grid,
+    JacobiansView,
+    SequenceSample,
+    TriangleView,
+    TruncationView,
+)
+
+RECORDINGS = 100
+"""Frames that the browser plays."""
+POINTS = 600
+"""Points per curve."""
+
+
+# --- Through time ------------------------------------------------------------------------------------
+
+
+def draw_diagnosis(look: Look, found: DiagnosisView) -> None:
+    """What the recorded numbers say; the recordings, played; and other runs on the same plot."""
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**What the numbers say**")
+        for sentence in found.sentences:
+            st.markdown(plain(sentence))
+    recorded = look.service.gradients(look.run.id, max_steps=RECORDINGS)
+    if not recorded:
+        network = model_entry(look.service, look.run)
+        if network is not None and not network.keeps_state:
+            told = "this network keeps no state, so there is nothing for a gradient to travel back along."
+            st.info(f"{plain(network.title)}: {told}", icon=":material/do_not_disturb_on:")
+        else:
+            st.caption("This run has recorded no gradient through time.")
+        return
+    name = st.selectbox(
+        "State",
+        sorted(recorded, key=quantity_order),
+        format_func=quantity_title,
+        key="through-state",
+        bind="query-params",
+        width=280,
+    )
+    newest = [sample.content for sample in look.service.samples(look.run.id, limit=3)]
+    marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
+    heading(
+        "Over the training, and at one step of it",
+        "Left: each column is one recording. Right: the recording that the slider stands at, with the "
+        "exponential that fits it best" + ("; dotted: what decides the target." if marks else "."),
+    )
+    live_plot(
+        playback_figure(
+            recorded[name], name=name, color=look.color, fits=found.fits.get(name), informative=marks
+        ),
+        key="plot-playback",
+        description=f"Gradient norm of the {quantity_title(name)} by timestep and step, with a slider",
+        file_name=f"run-{look.run.number}-gradient-through-time",
+    )
+    _several(look, found, name)
+
+
+def _several(look: Look, found: DiagnosisView, name: str) -> None:
+    """The newest recordings of all chosen runs, and how the fitted decay went."""
+    fits, curves, names = {}, {}, look.names
+    for run in (look.run, *look.beside):
+        own = found
+        if run.id != look.run.id:
+            answer = Look(service=look.service, run=run, entry=look.entry, step=None, settings={}).inspect()
+            if not isinstance(answer.result, DiagnosisView):
+                st.caption(f"{plain(names[run.id])}: {plain(answer.meaningless or 'nothing to show')}")
+                continue
+            own = answer.result
+        vectors = look.service.gradients(run.id, max_steps=2).get(name)
+        if vectors is None:
+            st.caption(f"{plain(names[run.id])} has no {quantity_title(name)}.")
+            continue
+        fit = own.fits.get(name)
+        how = decay_words(fit, vectors.steps[-1]) if vectors.steps else ""
+        curves[str(run.id)] = GradientCurve(
+            name=f"{names[run.id]}: {how}" if how else names[run.id],
+            color=run_color(run.number),
+            dash=run_dash(run.number),
+            vectors=vectors,
+        )
+        if fit is not None:
+            fits[str(run.id)] = (fit, run_color(run.number), names[run.id])
+    if look.beside:
+        heading("Side by side", "The newest recording of each run.")
+        live_plot(
+            time_gradient_figure(curves, quantity=name),
+            key="plot-several",
+            description=f"Gradient norm at each timestep for {len(curves)} runs",
+            file_name="gradients-through-time",
+        )
+    heading(
+        "How the decay changed",
+        "By what one timestep back multiplies the gradient, fitted to each recording. Below 1 it vanishes, "
+        "above 1 it explodes; the nearer to 1, the longer the memory that can be learnt.",
+    )
+    live_plot(
+        factor_figure(
+            {uid: fit for uid, (fit, _, _) in fits.items()},
+            [color for _, color, _ in fits.values()],
+            [label for _, _, label in fits.values()],
+        ),
+        key="plot-factor",
+        description="Fitted factor per timestep back, over training",
+        file_name=f"run-{look.run.number}-decay",
+    )
+
+
+# --- The triangle ------------------------------------------------------------------------------------
+
+
+def draw_triangle(look: Look, found: TriangleView) -> None:
+    """One quantity's triangle, and how it fades with the distance."""
+    options = [*sorted(found.states, key=quantity_order), *sorted(found.weights, key=role_order)]
+    name = st.selectbox(
+        "Show",
+        options,
+        format_func=lambda key: (
+            f"‖∂Eₜ/∂sₖ‖: {quantity_title(key)}"
+            if key in found.states
+            else f"Part of ∂Eₜ/∂W: {role_title(key)}"
+        ),
+        key="triangle-show",
+        bind="query-params",
+        width=420,
+    )
+    is_state = name in found.states
+    rows: Grid = found.states[name] if is_state else found.weights[name]
+    quantity = norm_symbol(name).replace("loss", "Eₜ") if is_state else f"‖part of ∂Eₜ/∂{name.split('/')[0]}‖"
+    total = found.totals.get(name)
+    if total is not None:
+        st.caption(
+            f"All parts together make the gradient of {role_title(name)} that training uses: its norm here "
+            f"is **{number(total)}**."
+        )
+    measured = by_lag(rows)
+    curves = {"whole": LagCurve(name="measured", color=look.color, values=measured)}
+    if is_state:
+        for place, (field, states) in enumerate(found.paths.items(), start=1):
+            if name in states:
+                curves[f"path-{field}"] = LagCurve(
+                    name=f"through {field} alone",
+                    color=RUN_COLORS[(RUN_COLORS.index(look.color) + place) % len(RUN_COLORS)],
+                    values=by_lag(states[name]),
+                    dash="dot",
+                )
+        if name in found.carried:
+            curves["kept"] = kept_curve(found.carried[name], measured)
+    about = "The mean over all losses. A straight fall is exponential decay."
+    if "kept" in curves:
+        about += " Dashed: what the gates alone would let through."
+    present = loss_rows(rows)
+    if len(present) < FEW:
+        when = ", ".join(str(found.begin + 1 + t) for t in present)
+        st.caption(
+            f"This task scores so few timesteps of the stretch ({when or 'none'}) that the triangle has "
+            f"{len(present)} {'row' if len(present) == 1 else 'rows'}: the curve says it all."
+        )
+        _lags(look, curves, quantity, about)
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading(
+            "Every pair", "Down: the loss. Across: the step that it speaks to. Nothing speaks to the future."
+        )
+        live_plot(
+            triangle_figure(rows, begin=found.begin, quantity=quantity),
+            key="plot-triangle",
+            description=f"{quantity} for each loss (down) and each step before it (across)",
+            file_name=f"run-{look.run.number}-triangle",
+        )
+    with right:
+        _lags(look, curves, quantity, about)
+
+
+def _lags(look: Look, curves: dict[str, LagCurve], quantity: str, about: str) -> None:
+    heading("By distance", about)
+    live_plot(
+        lag_figure(curves, quantity=quantity),
+        key="plot-lags",
+        description=f"{quantity} by the number of timesteps back from the loss",
+        file_name=f"run-{look.run.number}-by-lag",
+    )
+
+
+# --- Truncation --------------------------------------------------------------------------------------
+
+
+def draw_truncation(look: Look, found: TruncationView) -> None:
+    """Direction and length of truncated gradients, and what each lag brings."""
+    if told := words(found):
+        st.markdown(told)
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading(
+            "Direction", "1: the truncated gradient points where the full one does; 0: nothing in common."
+        )
+        live_plot(
+            match_figure(found, "cosine"),
+            key="plot-cosine",
+            description="Cosine between truncated and full gradient, by k2 and weight matrix",
+            file_name=f"run-{look.run.number}-truncation-cosine",
+        )
+    with right:
+        heading("Length", "Below 1 the truncated gradient is the shorter one.")
+        live_plot(
+            match_figure(found, "norm_ratio"),
+            key="plot-norm-ratio",
+            description="Norm of the truncated gradient divided by that of the full one, by k2",
+            file_name=f"run-{look.run.number}-truncation-norm",
+        )
+    heading(
+        "What each lag brings", "The part of the full gradient that comes from exactly so many steps back."
+    )
+    live_plot(
+        lag_norm_figure(found),
+        key="plot-lag-norms",
+        description="Norm of each lag's part of the gradient, by weight matrix",
+        file_name=f"run-{look.run.number}-lags",
+    )
+
+
+# --- Credit ------------------------------------------------------------------------------------------
+
+
+def draw_credit(look: Look, found: CreditView) -> None:
+    """Ratios now and before training, and one sequence's norms."""
+    ratio = found.now["x"].ratio if "x" in found.now else None
+    if ratio is not None:
+        st.markdown(
+            f"An input that decides the target gets **{number(ratio)} times** the gradient of one that does "
+            "not."
+        )
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading(
+            "Heard above the others?",
+            "To the right of the dashed line the decisive timesteps are heard best.",
+        )
+        live_plot(
+            ratio_figure(found, color=look.color, step=look.step),
+            key="plot-credit",
+            description="Gradient at informative timesteps divided by that at others, now and at the start",
+            file_name=f"run-{look.run.number}-credit",
+        )
+    with right:
+        heading(
+            "One sequence", "Its gradient at each timestep; dotted lines stand where its target is decided."
+        )
+        live_plot(
+            norms_figure(found.norms, found.informative),
+            key="plot-credit-norms",
+            description="Gradient norm at each timestep of one sequence",
+            file_name=f"run-{look.run.number}-credit-sequence",
+        )
+
+
+# --- Jacobians ---------------------------------------------------------------------------------------
+
+
+def draw_jacobians(look: Look, found: JacobiansView) -> None:
+    """Spectra, singular values of one step and of many, exponents, and Pascanu's bounds."""
+    for role, bound in found.bounds.items():
+        verdict = (
+            "gradients must vanish"
+            if bound.must_vanish
+            else "gradients may explode, though they need not"
+            if bound.may_explode
+            else "neither is certain"
+        )
+        st.markdown(
+            f"{role_title(role)}: largest singular value **{bound.norm:.3g}**, Pascanu's bound 1/γ = "
+            f"**{bound.bound:.3g}**: {verdict}."
+        )
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading("Eigenvalues of Ws", "Inside the circle a state fades by itself, outside it grows.")
+        live_plot(
+            eigenvalue_figure(found.spectra, found.spectra_at_start, step=look.step),
+            key="plot-eigenvalues",
+            description="Eigenvalues of the state-to-state matrices in the complex plane",
+            file_name=f"run-{look.run.number}-eigenvalues",
+        )
+        heading("One step", "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it.")
+        live_plot(
+            step_figure(found.step, begin=found.begin, color=look.color),
+            key="plot-singular",
+            description="Largest, median and smallest singular value of each step's Jacobian",
+            file_name=f"run-{look.run.number}-singular-values",
+        )
+    with right:
+        heading("Lyapunov exponents", "Below 0 small changes of the state fade, above 0 they grow: chaos.")
+        live_plot(
+            exponent_figure(found.lyapunov, color=look.color),
+            key="plot-lyapunov",
+            description="The largest Lyapunov exponents",
+            file_name=f"run-{look.run.number}-lyapunov",
+        )
+        heading(
+            "Many steps in a row", "−3 means that of a gradient a thousandth is left after so many steps."
+        )
+        live_plot(
+            product_figure(found.product, color=look.color),
+            key="plot-products",
+            description="Singular values of the product of Jacobians, by lag, as powers of ten",
+            file_name=f"run-{look.run.number}-jacobian-products",
+        )
+
+
+# --- Clipping ----------------------------------------------------------------------------------------
+
+
+def draw_clipping(look: Look) -> None:
+    """The recorded norms before and after the clip."""
+    metrics = look.service.metrics(
+        look.run.id, ["gradient_norm/before_clip", "gradient_norm/after_clip"], max_points=POINTS
+    )
+    training, rate = look.run.config.training, look.run.summary.clip_rate
+    if training.clip is None:
+        told = "This run does not clip: what is computed is what is applied."
+    elif training.clip == "norm":
+        told = (
+            "This run clips by norm: a gradient that is too long is made shorter and keeps its direction. It "
+            f"acted at **{share(rate)}** of the updates."
+        )
+    else:
+        told = (
+            "This run clips by value: every entry that is too large is cut, which bends the gradient's "
+            f"direction. It acted at **{share(rate)}** of the updates."
+        )
+    st.markdown(told)
+    live_plot(
+        gradient_norm_figure(metrics, color=look.color, training=training, clip_rate=rate),
+        key="plot-clipping",
+        description="Norm of the gradient over training, before and after clipping, with the threshold",
+        file_name=f"run-{look.run.number}-gradient-norm",
+    )
+    heading(
+        "The cliff",
+        "The loss of one unit after 50 timesteps, over its weight and bias (Pascanu, Mikolov & Bengio 2013, "
+        "figure 6). It is the same for every run. Choose where a descent begins and how it walks.",
+    )
+
+
+def draw_cliff(look: Look, found: CliffView) -> None:
+    """The surface with either descent, or both."""
+    del look  # it is the same for every run
+    choices = {"both": ["free", "clipped"], "without clipping": ["free"], "with clipped steps": ["clipped"]}
+    chosen = st.segmented_control(
+        "Descent", list(choices), default="both", required=True, key="cliff-show", bind="query-params"
+    )
+    paths = choices[chosen]
+    left, right = st.columns(2, gap="large")
+    with left:
+        live_plot(
+            cliff_figure(found, paths),
+            key="plot-cliff",
+            description="The loss over weight and bias, with the descents",
+            file_name="cliff",
+        )
+    with right:
+        live_plot(
+            descent_figure(found, paths),
+            key="plot-descent",
+            description="The loss after each step of the descents",
+            file_name="cliff-descent",
+        )
+    away = out_of_sight(found, found.free)
+    if away is not None and "free" in paths:
+        st.caption(f"Without clipping, step {away} threw the descent out of the picture.")

@@ -1,0 +1,125 @@
+"""What the views of the page Inside share: how an inspection is asked for, what the address keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import streamlit as st
+
+from dashboard.client import Client
+from dashboard.fields import Field
+from dashboard.forms import Draft
+from dashboard.theme import run_color
+from dashboard.views.parts import labels
+from trainer.schema import Inspect, Inspection, Run, ViewEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One view of one run at one of its checkpoints, as the reader chose them."""
+
+    service: Client
+    run: Run
+    entry: ViewEntry
+    step: int | None
+    """Of the checkpoint; None where the run keeps none."""
+    settings: Mapping[str, Any]
+    """The view's own."""
+    beside: Sequence[Run] = ()
+    """Other runs to be shown with it."""
+
+    @property
+    def color(self) -> str:
+        return run_color(self.run.number)
+
+    @property
+    def names(self) -> dict[UUID, str]:
+        """Of this run and those beside it."""
+        return labels([self.run, *self.beside])
+
+    def inspect(self, view: str | None = None, **settings: Any) -> Inspection:
+        """This view with its settings; or another one of the same checkpoint, with settings of its own."""
+        chosen = dict(self.settings) if view is None else settings
+        needs = self.entry.needs_checkpoint if view is None else True
+        return inspected(self.service, self.run, view or self.entry.name, self.step, chosen, at_rest=needs)
+
+
+class LinkDraft(Draft):
+    """A view's settings, kept in the page's address as ``view.setting``: a link brings them back."""
+
+    def __init__(self, view: str) -> None:
+        self._prefix = f"{view}."
+        found = {}
+        for key in st.query_params:
+            if key.startswith(self._prefix):
+                try:
+                    found[key] = json.loads(st.query_params[key])
+                except json.JSONDecodeError:
+                    continue  # somebody edited the link: the default stands in
+        super().__init__(found)
+
+    def change(self, setting: Field, value: Any) -> None:
+        super().change(setting, value)
+        if setting.path in self.changed and value != setting.default:
+            st.query_params[setting.path] = json.dumps(value)
+        else:
+            st.query_params.pop(setting.path, None)
+
+
+def inspected(
+    service: Client,
+    run: Run,
+    view: str,
+    step: int | None,
+    settings: Mapping[str, Any],
+    *,
+    at_rest: bool,
+) -> Inspection:
+    """A view, computed once for each checkpoint and settings; a word says so while it takes its time.
+
+    Args:
+        step: of the checkpoint.
+        at_rest: the answer hangs on the checkpoint alone, and not on what the run goes on recording.
+    """
+    request = Inspect(view=view, checkpoint=step, settings=dict(settings))
+    moment = 0 if at_rest else run.step
+    with _working(f"{view}-{run.number}"):
+        return _inspected(
+            service, service.address.url, run.id, run.attempt, moment, request.model_dump_json()
+        )
+
+
+@st.cache_data(ttl=900, max_entries=100, show_spinner=False)
+def _inspected(
+    _service: Client,
+    url: str,  # noqa: ARG001 - part of the key
+    run_id: UUID,
+    attempt: int,  # noqa: ARG001 - part of the key: a resumed run may pass the same step again
+    moment: int,  # noqa: ARG001 - part of the key
+    request: str,
+) -> Inspection:
+    return _service.inspect(run_id, Inspect.model_validate_json(request))
+
+
+@contextmanager
+def _working(what: str) -> Iterator[None]:
+    place = st.empty()
+    with place.container(key=f"inside-working-{what}"):  # style.css lets it appear after a moment
+        st.caption(":material/hourglass_top: Computing …")
+    try:
+        yield
+    finally:
+        place.empty()
+
+
+def heading(title: str, about: str = "") -> None:
+    """Over a plot: what it is, and how to read it."""
+    with st.container(gap=None):
+        st.markdown(f"#### {title}")
+        if about:
+            st.caption(about)

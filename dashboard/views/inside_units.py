@@ -1,0 +1,211 @@
+"""The views of the page Inside that show units at work: gates, places in a text, surgery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard.charts.coloured_text import between, coloured_text
+from dashboard.charts.gates import gate_title, heatmaps, saturation_figure, tokens_of, track_figure
+from dashboard.charts.samples import sequence_figure
+from dashboard.charts.time_gradients import quantity_order, quantity_title
+from dashboard.components.live_plot import live_plot
+from dashboard.text import number, plain, share
+from dashboard.theme import RUN_COLORS, Dash, run_color, run_dash
+from dashboard.views.inside_parts import Look, heading
+from dashboard.views.inside_samples import draw_samples, verdict
+from trainer.schema import GatesView, Grid, Place, PlacesView, SurgerySide, SurgeryView
+
+FIRST_SHOWN = 4
+"""Heatmaps that are shown until the reader chooses."""
+
+
+# --- Gates and states --------------------------------------------------------------------------------
+
+
+def draw_gates(look: Look, found: GatesView) -> None:
+    """The sequence, the heatmaps under it, one unit's track, and saturation."""
+    tokens = tokens_of(found.sample.channels)
+    st.markdown(verdict(found.sample))
+    if tokens is None:
+        live_plot(
+            sequence_figure(found.sample, color=look.color),
+            key="plot-gates-input",
+            description=f"Input of the sequence: target {found.sample.target}",
+            file_name=f"run-{look.run.number}-input",
+        )
+    lanes = _lanes(found)
+    titles = {name: gate_title(name) if name in found.gates else quantity_title(name) for name in lanes}
+    if not found.gates:
+        st.info("This network has no gates; its states are shown.", icon=":material/info:")
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        shown = st.multiselect(
+            "Show",
+            list(lanes),
+            default=list(lanes)[:FIRST_SHOWN],
+            format_func=titles.__getitem__,
+            key="gates-show",
+            bind="query-params",
+            width="stretch",
+        )
+        units = max((len(rows[0]) for rows in lanes.values() if rows), default=1)
+        unit = st.number_input(
+            "One unit",
+            min_value=0,
+            max_value=units - 1,
+            value=0,
+            key="gates-unit",
+            bind="query-params",
+            width=140,
+        )
+    live_plot(
+        heatmaps(
+            {name: lanes[name] for name in shown}, begin=found.begin, titles=titles, tokens=tokens, unit=unit
+        ),
+        key=f"plot-gates-{len(shown)}",
+        description=f"{', '.join(titles[name] for name in shown)}: timesteps across, units down",
+        file_name=f"run-{look.run.number}-gates",
+    )
+    _track(look, found, unit, tokens)
+    if found.saturation:
+        heading(
+            "Saturated?",
+            "Each dot is a unit. Bottom left: it uses its whole range. On the dashed line: it stands at one "
+            "of its ends all the time, where hardly any gradient passes.",
+        )
+        live_plot(
+            saturation_figure(found.saturation),
+            key="plot-saturation",
+            description="Shares of the time at which each gate's units are open and shut",
+            file_name=f"run-{look.run.number}-saturation",
+        )
+
+
+def _lanes(found: GatesView) -> dict[str, Grid]:
+    """Gates, then states, layer by layer, in the order in which a reader follows them."""
+    states = {name: found.states[name] for name in sorted(found.states, key=quantity_order)}
+    names = sorted([*found.gates, *states], key=lambda name: name.partition("/")[2])
+    everything = {**found.gates, **states}
+    return {name: everything[name] for name in names}
+
+
+def _track(look: Look, found: GatesView, unit: int, tokens: Sequence[str] | None) -> None:
+    """One unit, through its gates and states; or the same unit of several runs."""
+    layers = sorted({name.partition("/")[2] for name in found.states})
+    layer = layers[0]
+    if len(layers) > 1:
+        layer = st.selectbox(
+            "Layer of the unit",
+            layers,
+            format_func=lambda key: f"layer {int(key) + 1}",
+            key="gates-layer",
+            bind="query-params",
+            width=180,
+        )
+    tracks: dict[str, tuple[str, Dash, list[float | None]]] = {}
+    for place, (name, rows) in enumerate(_lanes(found).items()):
+        if name.partition("/")[2] == layer and rows and unit < len(rows[0]):
+            title = gate_title(name) if name in found.gates else quantity_title(name)
+            dash: Dash = "solid" if name in found.states else "dot"
+            tracks[title] = (RUN_COLORS[place % len(RUN_COLORS)], dash, [row[unit] for row in rows])
+    heading(f"Unit {unit}", "Solid: what it holds. Dotted: its gates.")
+    live_plot(
+        track_figure(tracks, begin=found.begin, tokens=tokens, informative=found.sample.informative),
+        key="plot-track",
+        description=f"Gates and states of unit {unit} over the sequence",
+        file_name=f"run-{look.run.number}-unit-{unit}",
+    )
+    held = min((name for name in found.states if name.endswith(f"/{layer}")), key=quantity_order)
+    if tokens is not None:
+        st.caption(f"The same sequence, coloured by {quantity_title(held)}: blue above 0, vermilion below.")
+        values = [None] * found.begin + [row[unit] if unit < len(row) else None for row in found.states[held]]
+        length = min(len(tokens), len(values))
+        st.html(coloured_text(tokens[:length], values[:length], apart=between(tokens)))
+    if look.beside:
+        _beside(look, found, unit, held, tokens)
+
+
+def _beside(look: Look, found: GatesView, unit: int, held: str, tokens: Sequence[str] | None) -> None:
+    names = look.names
+    tracks: dict[str, tuple[str, Dash, list[float | None]]] = {}
+    for run in (look.run, *look.beside):
+        result: object = found
+        if run.id != look.run.id:
+            kept = look.service.checkpoints(run.id)
+            if not kept:
+                st.caption(f"{plain(names[run.id])} has no checkpoint.")
+                continue
+            answer = Look(
+                service=look.service,
+                run=run,
+                entry=look.entry,
+                step=max(info.step for info in kept),
+                settings=look.settings,
+            ).inspect()
+            result = answer.result
+        rows = result.states.get(held) if isinstance(result, GatesView) else None
+        if not rows or unit >= len(rows[0]):
+            st.caption(f"{plain(names[run.id])} has no unit {unit} of {quantity_title(held)}.")
+            continue
+        tracks[names[run.id]] = (run_color(run.number), run_dash(run.number), [row[unit] for row in rows])
+    heading(
+        "The same unit in several runs",
+        "They read the same sequence where task, length and seed are the same: set a seed above, under more "
+        "settings. What a unit means differs from run to run.",
+    )
+    live_plot(
+        track_figure(tracks, begin=found.begin, tokens=tokens, informative=found.sample.informative),
+        key="plot-track-beside",
+        description=f"{quantity_title(held)} of unit {unit} in {len(tracks)} runs",
+        file_name=f"unit-{unit}-in-several-runs",
+    )
+
+
+# --- Places in the text ------------------------------------------------------------------------------
+
+
+def draw_places(look: Look, found: PlacesView) -> None:
+    """Where the unit is highest and lowest, as text around each place."""
+    del look
+    state, _, unit = found.unit.partition(" ")
+    st.markdown(f"Unit {plain(unit)} of the {plain(quantity_title(state))}, over {found.read:,} symbols.")
+    st.caption(f"What can be asked about in this network: {plain(', '.join(found.states))}.")
+    for column, title, places in zip(
+        st.columns(2, gap="large"), ("Highest", "Lowest"), (found.highest, found.lowest), strict=True
+    ):
+        with column:
+            heading(title)
+            apart = between([place.symbol for place in places])
+            st.html("".join(_place(place, apart) for place in places))
+
+
+def _place(place: Place, apart: str) -> str:
+    """One line, whatever lines the text has there."""
+    symbols = [part.replace("\n", "↵") for part in (place.before, place.symbol, place.after)]
+    line = coloured_text(symbols, [None, place.value, None], ["", f"{place.value:.3g}", ""], apart=apart)
+    return f'<div style="margin-bottom:0.5rem"><small>{place.value:+.3f}</small>{line}</div>'
+
+
+# --- Surgery -----------------------------------------------------------------------------------------
+
+
+def draw_surgery(look: Look, found: SurgeryView) -> None:
+    """The untouched network and the one with a clamp, side by side."""
+    st.markdown(f"Held: **{plain(found.clamped)}**.")
+    st.caption(f"What can be held in this network: {plain(', '.join(found.choices))}.")
+    sides = (("Untouched", "untouched", found.untouched), ("With the clamp", "changed", found.changed))
+    for column, (title, key, side) in zip(st.columns(2, gap="large"), sides, strict=True):
+        with column:
+            heading(title)
+            _side(side, found.untouched)
+            draw_samples(
+                side.samples, color=look.color, key=f"surgery-{key}", per_row=1, file_name=f"surgery-{key}"
+            )
+
+
+def _side(side: SurgerySide, untouched: SurgerySide) -> None:
+    line = f"Loss **{number(side.loss)}** · wrong **{share(side.error)}**"
+    if side is not untouched and side.loss is not None and untouched.loss is not None:
+        line += f" · loss {side.loss - untouched.loss:+.3g}"
+    st.markdown(line)

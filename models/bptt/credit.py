@@ -1,0 +1,85 @@
+"""Does credit reach the marker? The gradient where inputs decide the target, beside that elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.base import Network, State
+
+INPUT = "x"
+"""The key of the gradient by the inputs, beside the states' ``"h/0"``, …."""
+
+
+class Credit(NamedTuple):
+    """Mean gradient norms of each sequence, in units of the loss per unit of state or of input."""
+
+    informative: Tensor
+    """(B,) float64: at the informative timesteps."""
+    distractors: Tensor
+    """(B,) float64: at the others; NaN for a sequence that has no others."""
+
+    @property
+    def ratio(self) -> float:
+        """Informative ÷ distractors, over all sequences that have both: above 1, the markers are heard best.
+
+        NaN where there is no gradient at all, infinite where the distractors alone get none.
+        """
+        both = ~self.distractors.isnan()
+        return float(self.informative[both].mean() / self.distractors[both].mean())
+
+
+def credit(
+    network: Network[Any],
+    x: Tensor,
+    state: State | None,
+    loss: Callable[[Tensor], Tensor],
+    informative: Tensor,
+) -> dict[str, Credit]:
+    """How much of a loss's gradient arrives at informative timesteps, and how much at distractors.
+
+    A state's gradient at t says how much of the loss can still be changed there; the input's says how much
+    of it hangs on what was read. A network that can tell its marker from noise shows it in the input's.
+
+    Args:
+        network: any network of the contract. Parameters' ``.grad`` is left alone.
+        x: (B, T, D) inputs.
+        state: the state before the first timestep, taken as a constant; ``None`` is the initial one.
+        loss: gives a scalar from the (B, T, O) outputs.
+        informative: (B, n) int64: each sequence's informative timesteps; one named twice counts once.
+
+    Returns:
+        By ``"x"`` (the inputs) and by field and layer of the state, ``"h/0"``, …. A network without memory
+        has ``"x"`` alone.
+    """
+    gradients = {INPUT: _input_gradient(network, x, state, loss), **network.state_gradients(x, state, loss)}
+    is_informative = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+    is_informative.scatter_(1, informative.to(x.device), True)
+    found = {}
+    for name, gradient in gradients.items():
+        # In float32 the squares of a faded gradient would all be 0.
+        norms = torch.linalg.vector_norm(gradient.flatten(2), dim=2, dtype=_WIDE[gradient.is_complex()]).t()
+        found[name] = Credit(_mean_where(norms, is_informative), _mean_where(norms, ~is_informative))
+    return found
+
+
+_WIDE = {False: torch.float64, True: torch.complex128}
+
+
+def _input_gradient(
+    network: Network[Any], x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """(T, B, D)"""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        outputs, _ = network(x, state)
+        (gradient,) = torch.autograd.grad(loss(outputs), [x], allow_unused=True, materialize_grads=True)
+    return gradient.transpose(0, 1)
+
+
+def _mean_where(norms: Tensor, chosen: Tensor) -> Tensor:
+    """(B, T) gives (B,), NaN where none is chosen."""
+    return torch.where(chosen, norms, 0).sum(1) / chosen.sum(1)

@@ -1,0 +1,118 @@
+"""The page Inside in a real browser, against real runs and their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.product import Unfold, Visit, until
+
+pytestmark = pytest.mark.browser
+
+PLOT = ".unfold-plot .main-svg"
+NETWORKS = ("elman", "lstm", "gru")
+VIEWS = {
+    "Gradient through time": "What the numbers say",
+    "Triangle": "By distance",
+    "Truncation": "What each lag brings",
+    "Credit": "Heard above the others?",
+    "Jacobians": "Lyapunov exponents",
+    "Clipping": "The cliff",
+    "Gates and states": "Unit 0",
+    "Surgery": "With the clamp",
+    "Generate": "wrong",
+    "Rewind": "Gradient norm",
+}
+"""By its tab: words that stand there once the view is drawn."""
+
+
+@pytest.fixture(scope="module")
+def finished(unfold: Unfold) -> dict[str, dict[str, Any]]:
+    """A short finished run of each network."""
+    made = {}
+    for name in (*NETWORKS, "ffnn"):
+        config = {
+            "model": {"name": name, "hidden_size": 8} if name != "ffnn" else {"name": name},
+            "task": {"name": "adding", "length": 20},
+            "training": {"steps": 60, "validate_every": 20},
+            "analysis": {"every": 20},
+        }
+        made[name] = unfold.api.post("/runs", json={"name": f"a {name}", "config": config}).json()
+    for run in made.values():
+        until(lambda run=run: unfold.api.get(f"/runs/{run['id']}").json()["state"] == "finished", run["name"])
+    return made
+
+
+def address(unfold: Unfold, run: dict[str, Any], view: str, more: str = "") -> str:
+    return f"{unfold.url}/inside?run={run['id']}&view={quote(view)}{more}"
+
+
+def shown(page: Page, words: str) -> None:
+    expect(page.get_by_text(words).first).to_be_visible()
+    assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_view_of_a_finished_run_opens_by_its_link(
+    unfold: Unfold, visit: Callable[[], Visit], finished: dict[str, dict[str, Any]], network: str
+) -> None:
+    page = visit().page
+    for view, words in VIEWS.items():
+        page.goto(address(unfold, finished[network], view))
+        shown(page, words)
+        page.wait_for_selector(PLOT)
+        assert page.get_by_test_id("stAlert").filter(has_text="inspection").count() == 0
+
+
+def test_a_control_changes_the_view_and_a_reload_keeps_it(
+    unfold: Unfold, visit: Callable[[], Visit], finished: dict[str, dict[str, Any]]
+) -> None:
+    page = visit().page
+    page.goto(address(unfold, finished["lstm"], "Triangle"))
+    page.wait_for_selector(PLOT)
+    length = page.get_by_role("spinbutton", name="Length (timesteps)")
+    length.fill("10")
+    length.press("Tab")
+    until(lambda: parse_qs(urlsplit(page.url).query).get("triangle.length") == ["10"], "the address")
+    lags = f"document.querySelector('{PLOT}').closest('.unfold-plot').data[0].x.length"
+    until(lambda: page.evaluate(lags) == 10, "ten timesteps")
+    page.reload()
+    page.wait_for_selector(PLOT)
+    until(lambda: page.evaluate(lags) == 10, "ten timesteps after the reload")
+    expect(page.get_by_role("spinbutton", name="Length (timesteps)")).to_have_value("10")
+
+
+def test_the_recordings_are_played_in_the_browser(
+    unfold: Unfold, visit: Callable[[], Visit], finished: dict[str, dict[str, Any]]
+) -> None:
+    page = visit().page
+    page.goto(address(unfold, finished["elman"], "Gradient through time"))
+    page.wait_for_selector(PLOT)
+    name = "document.querySelector('.unfold-plot').data.find((d) => d.uid === 'chosen').name"
+    assert page.evaluate(name) == "step 60"
+    page.get_by_text("Play").click()
+    seen = set()
+    until(lambda: seen.add(page.evaluate(name)) or len(seen) > 1, "another recording")
+
+
+def test_a_view_without_meaning_says_why(
+    unfold: Unfold, visit: Callable[[], Visit], finished: dict[str, dict[str, Any]]
+) -> None:
+    page = visit().page
+    for view in ("Gates and states", "Jacobians", "Truncation"):
+        page.goto(address(unfold, finished["ffnn"], view))
+        shown(page, "carries no state")
+
+
+def test_a_missing_run_or_checkpoint_is_told(
+    unfold: Unfold, visit: Callable[[], Visit], finished: dict[str, dict[str, Any]]
+) -> None:
+    page = visit().page
+    page.goto(f"{unfold.url}/inside?run=00000000-0000-0000-0000-000000000000")
+    shown(page, "This run is not here")
+    page.goto(address(unfold, finished["gru"], "Triangle", "&checkpoint=7"))
+    shown(page, "keeps no checkpoint of step 7")

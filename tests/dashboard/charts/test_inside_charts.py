@@ -1,0 +1,210 @@
+"""The figures of the page Inside, from small results made by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from inside_results import CARRIED, CLIFF, CREDIT, FITS, FUTURE, JACOBIANS, REWIND, ROWS, TRUNCATION
+
+from dashboard.charts.cliff import cliff_figure, out_of_sight
+from dashboard.charts.coloured_text import coloured_text
+from dashboard.charts.credit import ratio_figure
+from dashboard.charts.gates import heatmaps, tokens_of
+from dashboard.charts.jacobians import eigenvalue_figure, product_figure
+from dashboard.charts.logs import DECADES, log_range, log_rows
+from dashboard.charts.playback import decay_words, fit_line, playback_figure
+from dashboard.charts.rewind import norm_figure
+from dashboard.charts.triangle import by_lag, kept_curve, loss_rows, triangle_figure
+from dashboard.charts.truncation import match_figure
+from trainer.schema import Channel, CliffPath, DecaySeries, VectorSeries
+
+BLUE = "#0072b2"
+
+
+def trace(figure, uid):
+    return next(drawn for drawn in figure.data if drawn.uid == uid)
+
+
+# --- Colours over powers of ten ----------------------------------------------------------------------
+
+
+def test_the_colour_scale_spans_the_positive_numbers_and_no_more_than_twelve_decades() -> None:
+    assert log_range([1.0, 0.01, 0.0, None, math.inf]) == (-2.0, 0.0)
+    assert log_range([1.0, 1e-30]) == (-float(DECADES), 0.0)
+    low, high = log_range([5.0])
+    assert low < high
+    assert log_range([]) == (-1.0, 0.0)
+
+
+def test_zeros_have_the_last_colour_and_what_is_not_finite_has_none() -> None:
+    assert log_rows([[100.0, 0.0, None, math.nan, 1e-9]], -3.0) == [[2.0, -3.0, None, None, -3.0]]
+
+
+# --- The gradient, played ----------------------------------------------------------------------------
+
+
+def test_the_fitted_line_is_the_least_squares_line_of_the_logarithms() -> None:
+    noise = random.Random(0)
+    norms = [math.exp(0.3 * t + noise.gauss(0, 0.5)) for t in range(30)]
+    slope, height = np.polyfit(range(30), np.log(norms), 1)
+    line = fit_line(norms, math.exp(-slope))
+    assert line == pytest.approx(list(np.exp(slope * np.arange(30) + height)))
+
+
+def test_the_fitted_line_leaves_out_zeros_and_what_is_missing() -> None:
+    line = fit_line([0.0, None, 0.25, 0.5, 1.0], 0.5)
+    assert line == pytest.approx([0.0625, 0.125, 0.25, 0.5, 1.0])
+    assert fit_line([0.0, 0.0, 1.0], 0.5) == []
+    assert fit_line([1.0, 2.0], None) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "half_life", "words"),
+    [
+        (0.5, 1.0, "halves every 1 steps back (R² 0.90)"),
+        (2.0, None, "doubles every 1 steps back (R² 0.90)"),
+        (1.0, None, "keeps its length (R² 0.90)"),
+        (0.9999, 6931.0, "keeps its length (R² 0.90)"),
+        (None, None, ""),
+    ],
+)
+def test_a_decay_is_told_in_words(factor: float | None, half_life: float | None, words: str) -> None:
+    fits = DecaySeries(steps=[7], factor=[factor], half_life=[half_life], r_squared=[0.9], ratio=[1.0])
+    assert decay_words(fits, 7) == words
+    assert decay_words(fits, 8) == ""
+    assert decay_words(None, 7) == ""
+
+
+def test_every_recording_is_a_frame_with_its_own_curve_and_the_slider_has_a_place_for_each() -> None:
+    vectors = VectorSeries(steps=[0, 50, 100], norms=[[0.1, 0.2], [0.0, None], [0.3, 0.4]])
+    figure = playback_figure(vectors, name="h/0", color=BLUE, fits=FITS, informative=[0])
+    assert [frame.name for frame in figure.frames] == ["0", "50", "100"]
+    assert [tuple(frame.data[1].y) for frame in figure.frames] == [(0.1, 0.2), (None, None), (0.3, 0.4)]
+    assert [step.args[0][0] for step in figure.layout.sliders[0].steps] == ["0", "50", "100"]
+    assert figure.layout.sliders[0].active == 2
+    # What stands still at first is the newest recording.
+    assert tuple(trace(figure, "chosen").y) == (0.3, 0.4)
+    assert "halves every 1 steps back" in figure.frames[0].data[2].name
+    # A frame replaces the very traces that it is meant for.
+    assert [figure.data[i].uid for i in figure.frames[0].traces] == ["now", "chosen", "fit"]
+
+
+def test_without_a_recording_the_player_says_so() -> None:
+    figure = playback_figure(VectorSeries(steps=[], norms=[]), name="h/0", color=BLUE)
+    assert not figure.data
+    assert "first recording" in figure.layout.annotations[0].text
+
+
+# --- The triangle ------------------------------------------------------------------------------------
+
+
+def test_the_mean_by_lag_takes_each_diagonal_of_the_rows_that_have_a_loss() -> None:
+    assert loss_rows(ROWS) == [0, 1, 3]
+    assert by_lag(ROWS) == pytest.approx([(1 + 1 + 2) / 3, (0.5 + 0.5) / 2, 0.25, 0.125])
+    assert by_lag([[0.0]]) == [None]
+
+
+def test_the_triangle_is_blank_above_the_diagonal_and_leaves_out_timesteps_without_loss() -> None:
+    drawn = trace(triangle_figure(ROWS, begin=10, quantity="q"), "triangle")
+    assert list(drawn.y) == [11, 12, 14]
+    assert list(drawn.x) == [11, 12, 13, 14]
+    assert [[v is None for v in row] for row in drawn.z] == [
+        [False, True, True, True],
+        [False, False, True, True],
+        [False, False, False, False],
+    ]
+    assert drawn.z[1][0] == pytest.approx(math.log10(0.5), abs=1e-4)
+
+
+def test_what_gates_keep_is_drawn_from_where_the_measured_curve_begins() -> None:
+    curve = kept_curve(CARRIED, [3.0, 1.0])
+    assert curve.values == pytest.approx([3.0 * 0.9**lag for lag in range(4)])
+
+
+# --- Truncation, credit, Jacobians -------------------------------------------------------------------
+
+
+def test_the_runs_own_truncation_is_marked_at_its_k2() -> None:
+    own = trace(match_figure(TRUNCATION, "cosine"), "own")
+    assert (list(own.x), list(own.y)) == ([2], [0.61])
+    each = trace(match_figure(TRUNCATION, "norm_ratio"), "Ws-0")
+    assert list(each.x) == [1, 2, 3, 4]
+    assert list(each.y) == [0.1, 0.5, 0.8, 1.0]
+
+
+def test_ratios_of_credit_are_drawn_now_and_before_training_inputs_on_top() -> None:
+    figure = ratio_figure(CREDIT, color=BLUE, step=100)
+    assert trace(figure, "now").name == "step 100"
+    assert list(trace(figure, "now").y)[-1] == "inputs x"  # a category axis counts from the bottom
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_products_of_jacobians_are_shown_as_powers_of_ten() -> None:
+    drawn = trace(product_figure(JACOBIANS.product, color=BLUE), "largest")
+    assert list(drawn.y) == pytest.approx([math.log10(math.exp(v)) for v in (1.1, 1.2)], rel=1e-4)
+    assert list(drawn.x) == [1, 2]
+
+
+def test_eigenvalues_stand_beside_the_unit_circle_at_one_scale() -> None:
+    figure = eigenvalue_figure(JACOBIANS.spectra, JACOBIANS.spectra_at_start, step=100)
+    circle = trace(figure, "circle")
+    assert all(math.isclose(math.hypot(x, y), 1) for x, y in zip(circle.x, circle.y, strict=True))
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert list(trace(figure, "Ws-0-0").x) == [0.5, -0.5]
+
+
+# --- Clipping, rewind --------------------------------------------------------------------------------
+
+
+def test_a_descent_that_is_thrown_away_is_found_and_the_axes_keep_to_the_surface() -> None:
+    assert out_of_sight(CLIFF, CLIFF.free) == 1
+    assert out_of_sight(CLIFF, CLIFF.clipped) is None
+    assert out_of_sight(CLIFF, CliffPath(w=[5.0, None], b=[-2.5, None], loss=[], norm=[])) == 1
+    figure = cliff_figure(CLIFF, ["clipped"])
+    assert list(figure.layout.xaxis.range) == [4.0, 6.0]
+    assert [drawn.uid for drawn in figure.data] == ["surface", "clipped"]
+
+
+def test_the_norm_before_the_clip_is_drawn_only_where_a_clip_acted() -> None:
+    view = REWIND.model_copy(update={"changed": FUTURE.model_copy(update={"clipped": [False, False]})})
+    assert [drawn.uid for drawn in norm_figure(view).data] == ["untouched-before", "untouched", "changed"]
+
+
+# --- Gates and text ----------------------------------------------------------------------------------
+
+
+def test_heatmaps_have_units_down_and_timesteps_across_on_one_axis() -> None:
+    lanes = {"f/0": [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]], "h/0": [[-2.0, 0.5], [0.1, 0.2], [0.0, 1.0]]}
+    titles = {"f/0": "forget", "h/0": "state"}
+    figure = heatmaps(lanes, begin=5, titles=titles, tokens=list("abcdefg h"), unit=1)
+    gate, state = figure.data
+    assert [list(row) for row in gate.z] == [[0.1, 0.2, 0.3], [0.9, 0.8, 0.7]]
+    assert list(gate.x) == [6, 7, 8]
+    assert (gate.zmin, gate.zmax) == (0, 1.0)
+    assert (state.zmin, state.zmax) == (-2.0, 2.0)  # white is 0
+    assert list(figure.layout.xaxis.ticktext) == ["f", "g", "␣"]
+    assert gate.text[1][2] == "␣"
+
+
+def test_tokens_are_the_first_channel_of_symbols() -> None:
+    numbers, symbols = Channel(name="n", values=[1.0]), Channel(name="s", values=["a"])
+    assert tokens_of([numbers, symbols]) == ["a"]
+    assert tokens_of([numbers]) is None
+
+
+def test_coloured_text_is_shown_letter_for_letter_and_coloured_by_its_share_of_the_largest() -> None:
+    html = coloured_text(["<", "b", "\n"], [2.0, -1.0, None], ['"', "<i>", "given"])
+    assert "&lt;" in html
+    assert "<i>" not in html
+    assert 'title="&quot;"' in html
+    assert "rgba(0, 114, 178, 0.75)" in html
+    assert "rgba(213, 94, 0, 0.38)" in html
+    assert "↵\n" in html

@@ -1,0 +1,187 @@
+"""The page Inside over a fake service: every view is drawn, its address holds it all, refusals are told."""
+
+from __future__ import annotations
+
+from typing import get_args
+from uuid import UUID, uuid4
+
+import pytest
+from conftest import Open
+from fake_service import VIEWS, FakeService, make_run
+from inside_results import FORECASTS, PREDICTIONS, RESULTS
+from streamlit.testing.v1 import AppTest
+
+from dashboard.client import Client
+from dashboard.views import inside_results as drawings
+from trainer.schema import ErrorBody, FieldError, Run, VectorSeries, ViewResult
+
+TITLES = {"diagnosis": "Gradient through time", "cliff": "Clipping"}
+FOUND = {
+    "diagnosis": "it has learnt *nothing*",
+    "triangle": "Every pair",
+    "truncation": "the cosine with the full gradient is 0.61",
+    "credit": "2 times",
+    "jacobians": "gradients must vanish",
+    "cliff": "step 1 threw the descent out of the picture",
+    "gates": "it was unsure",
+    "places": "over 1,280 symbols",
+    "surgery": "loss +0.5",
+    "generate": "Guesses, symbol by symbol",
+    "rewind": "The future changed ended early",
+}
+"""What a reader must find of each view's result."""
+
+
+def words(app: AppTest) -> str:
+    told = [*app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.subheader]
+    return "\n".join(element.value for element in told).replace("\\", "").replace("\u2060", "")
+
+
+def opened(open_page: Open, run: Run, view: str, **query: str) -> AppTest:
+    title = TITLES.get(view, view.capitalize())
+    return open_page("views/inside.py", run=str(run.id), view=title, **query)
+
+
+@pytest.fixture
+def run(fake: FakeService, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A finished run with gradients recorded, of which every view has an answer."""
+    fake.answers |= RESULTS
+    vectors = {"h/0": VectorSeries(steps=[0, 50, 100], norms=[[0.1, 0.2], [0.0, None], [0.3, 0.4]])}
+    monkeypatch.setattr(Client, "gradients", lambda *_args, **_options: vectors)
+    (made,) = fake.add(make_run(1))
+    return made
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_says_what_it_shows_and_shows_it(
+    open_page: Open, fake: FakeService, run: Run, view: str
+) -> None:
+    app = opened(open_page, run, view)
+    shown = words(app)
+    assert "Look for: " in shown
+    assert FOUND[view] in shown
+    assert {asked.view for asked in fake.inspected} == {view}
+
+
+@pytest.mark.parametrize(("result", "found"), [(PREDICTIONS, "1 of 4 wrong"), (FORECASTS, "close")])
+def test_what_a_network_generates_need_not_be_text(
+    open_page: Open, fake: FakeService, run: Run, result: ViewResult, found: str
+) -> None:
+    fake.answers["generate"] = result
+    assert found in words(opened(open_page, run, "generate"))
+
+
+def test_every_kind_of_result_has_a_drawing() -> None:
+    kinds = get_args(get_args(ViewResult)[0])
+    assert set(kinds) == set(drawings.RESULTS)
+
+
+def test_settings_come_from_the_address_and_go_back_there(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    app = opened(open_page, run, "triangle", **{"triangle.length": "30"})
+    assert fake.inspected[-1].settings == {"length": 30}
+    app.number_input(key="field:triangle.length").set_value(45).run()
+    assert fake.inspected[-1].settings == {"length": 45}
+    assert app.query_params["triangle.length"] == "45"
+    app.number_input(key="field:triangle.length").set_value(60).run()  # the default needs no place there
+    assert "triangle.length" not in app.query_params
+
+
+def test_a_setting_that_somebody_broke_in_the_address_stays_at_its_default(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    opened(open_page, run, "triangle", **{"triangle.length": "{"})
+    assert fake.inspected[-1].settings == {"length": 60}
+
+
+def test_the_newest_checkpoint_is_looked_at_until_another_one_is_chosen(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    app = opened(open_page, run, "triangle")
+    assert fake.inspected[-1].checkpoint == 2000
+    app.selectbox(key="inside-checkpoint").set_value(1500).run()
+    assert fake.inspected[-1].checkpoint == 1500
+    assert app.query_params["checkpoint"] == "1500"
+    again = opened(open_page, run, "triangle", checkpoint="1900")
+    assert fake.inspected[-1].checkpoint == 1900
+    assert again.selectbox(key="inside-checkpoint").value == 1900
+
+
+def test_an_inspection_is_computed_once_for_the_same_question(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    app = opened(open_page, run, "triangle")
+    before = len(fake.inspected)
+    app.selectbox(key="triangle-show").set_value("Ws/0").run()
+    assert len(fake.inspected) == before
+    assert "its norm here is 2.5" in words(app).replace("*", "")
+
+
+def test_a_view_without_meaning_says_why_and_is_no_error(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    fake.answers["gates"] = "A feed-forward network has no gates."
+    app = opened(open_page, run, "gates")
+    assert [element.value.replace("\\", "") for element in app.info] == [
+        "A feed-forward network has no gates."
+    ]
+    assert not app.error
+
+
+def test_a_refusal_is_told_with_its_remedy(open_page: Open, fake: FakeService, run: Run) -> None:
+    fake.answers["triangle"] = ErrorBody(message="Run 1 has no checkpoint yet.", remedy="Look again then.")
+    app = opened(open_page, run, "triangle")
+    assert "Run 1 has no checkpoint yet. Look again then." in words(app)
+
+
+def test_a_setting_that_does_not_fit_is_marked_beside_its_field(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    wrong = FieldError(field="settings.length", value=60, problem="is too long", remedy="choose 20")
+    fake.answers["triangle"] = ErrorBody(message="Wrong.", errors=[wrong])
+    app = opened(open_page, run, "triangle")
+    assert "Is too long. Choose 20." in words(app)
+    assert not app.error
+
+
+def test_other_runs_join_the_same_plots(open_page: Open, fake: FakeService, run: Run) -> None:
+    (other,) = fake.add(make_run(2, name="another"))
+    app = opened(open_page, run, "diagnosis", beside=str(other.id))
+    assert "Side by side" in words(app)
+    app.multiselect(key="inside-beside").set_value([]).run()
+    assert "Side by side" not in words(app)
+    assert "beside" not in app.query_params
+    assert "The same unit in several runs" in words(opened(open_page, run, "gates", beside=str(other.id)))
+
+
+def test_a_network_without_state_says_why_no_gradient_travels(
+    open_page: Open, fake: FakeService, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del run
+    (plain,) = fake.add(make_run(2, model="ffnn"))
+    monkeypatch.setattr(Client, "gradients", lambda *_args, **_options: {})
+    assert "this network keeps no state" in words(opened(open_page, plain, "diagnosis"))
+
+
+@pytest.mark.parametrize("missing", [str(uuid4()), str(UUID(int=0))])
+def test_a_deleted_run_is_reported_and_another_can_be_chosen(
+    open_page: Open, fake: FakeService, run: Run, missing: str
+) -> None:
+    app = open_page("views/inside.py", run=missing)
+    assert "This run is not here" in words(app)
+    app.selectbox(key="inside-run").set_value(run.id).run()
+    assert "This run is not here" not in words(app)
+    assert fake.inspected
+
+
+def test_the_newest_run_is_shown_where_none_is_chosen(open_page: Open, fake: FakeService, run: Run) -> None:
+    app = open_page("views/inside.py")
+    assert app.selectbox(key="inside-run").value == run.id
+    assert fake.inspected
+
+
+def test_without_runs_the_page_leads_to_the_launch_form(open_page: Open) -> None:
+    app = open_page("views/inside.py")
+    assert "There are no runs yet" in words(app)
+    assert [button.label for button in app.button] == ["Launch a run"]

@@ -1,0 +1,196 @@
+"""Jacobians of a step beside torch.func.jacrev, and what follows from them beside known answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models import MODELS
+from models.activations import ACTIVATIONS
+from models.base import from_named_tensors, named_tensors
+from models.bptt.jacobians import (
+    SLOPE_BOUNDS,
+    lyapunov_exponents,
+    pascanu_bound,
+    product_log_singular_values,
+    recurrent_spectra,
+    singular_values,
+    step_jacobians,
+)
+
+
+def by_jacrev(case: Any) -> list[list[Tensor]]:
+    """By timestep and sequence, (S, S): one sequence and one step at a time."""
+    state, found = case.state, []
+    for x_t in case.x.unbind(1):
+        shapes = {name: tensor[:1].shape for name, tensor in named_tensors(state)}
+
+        def after(row: Tensor, x_b: Tensor, shapes: Any = shapes) -> Tensor:
+            parts, at = {}, 0
+            for name, shape in shapes.items():
+                parts[name] = row[at : at + shape.numel()].view(shape)
+                at += shape.numel()
+            _, new = case.network.step(x_b, from_named_tensors(case.state, parts))
+            return torch.cat([tensor.flatten() for _, tensor in named_tensors(new)])
+
+        rows = []
+        for b in range(x_t.shape[0]):
+            row = torch.cat([tensor[b].flatten() for _, tensor in named_tensors(state)])
+            rows.append(torch.func.jacrev(after)(row, x_t[b : b + 1]))
+        found.append(rows)
+        with torch.no_grad():
+            _, state = case.network.step(x_t, state)
+    return found
+
+
+def has_memory(case: Any) -> bool:
+    return any(True for _ in named_tensors(case.state))
+
+
+def test_equals_jacrev_of_one_step_of_one_sequence(case: Any) -> None:
+    found = step_jacobians(case.network, case.x, case.state)
+    if not has_memory(case):
+        assert found.shape == (6, 2, 0, 0)
+        return
+    expected = torch.stack([torch.stack(rows) for rows in by_jacrev(case)])
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    some = step_jacobians(case.network, case.x, case.state, timesteps=[4, 1])
+    torch.testing.assert_close(some, expected[[4, 1]], rtol=1e-9, atol=1e-12)
+
+
+def test_a_small_change_of_the_state_arrives_as_the_product_of_jacobians(case: Any) -> None:
+    """By finite differences across three steps."""
+    if not has_memory(case):
+        return
+    jacobians = step_jacobians(case.network, case.x, case.state)
+    change = {
+        name: torch.randn(tensor.shape, generator=torch.Generator().manual_seed(9), dtype=tensor.dtype)
+        for name, tensor in named_tensors(case.state)
+    }
+    size = 1e-6
+
+    def state_after(sign: float) -> Tensor:
+        start = {name: tensor + sign * size * change[name] for name, tensor in named_tensors(case.state)}
+        state = from_named_tensors(case.state, start)
+        for x_t in case.x[:, :3].unbind(1):
+            _, state = case.network.step(x_t, state)
+        return torch.cat([tensor.flatten(1) for _, tensor in named_tensors(state)], 1)
+
+    with torch.no_grad():
+        measured = (state_after(1) - state_after(-1)) / (2 * size)
+    start = torch.cat([tensor.flatten(1) for tensor in change.values()], 1)[:, :, None]
+    predicted = (jacobians[2] @ jacobians[1] @ jacobians[0] @ start)[:, :, 0]
+    torch.testing.assert_close(measured, predicted, rtol=1e-5, atol=1e-7)
+
+
+def test_singular_values_of_products_are_those_of_products_multiplied_out(case: Any) -> None:
+    jacobians = step_jacobians(case.network, case.x, case.state)
+    assert singular_values(jacobians).shape == jacobians.shape[:3]
+    found = product_log_singular_values(jacobians)
+    assert found.shape == jacobians.shape[:3]
+    product = torch.eye(jacobians.shape[2]).double().expand(2, -1, -1)
+    for lag, jacobian in enumerate(reversed(jacobians.unbind(0)), start=1):
+        product = product @ jacobian
+        expected = torch.linalg.svdvals(product)
+        clear = expected > 1e-9 * expected[:, :1] if has_memory(case) else expected > 0
+        torch.testing.assert_close(found[lag - 1].exp()[clear], expected[clear], rtol=1e-5, atol=0)
+
+
+def linear_elman(Ws: Tensor) -> Any:
+    spec = MODELS["elman"]
+    settings = {"hidden_size": Ws.shape[0], "nonlinearity": "linear"}
+    network = spec.build(spec.config.model_validate(settings), 1, 1, seed=0)
+    with torch.no_grad():
+        network.weight_roles()["Ws/0"].copy_(Ws)
+    return network
+
+
+def test_products_far_beyond_what_a_number_holds_are_measured() -> None:
+    """A linear network with Ws = 0.1·rotation: every singular value of lag l is 0.1^l, to below 1e-400."""
+    rotation = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    jacobians = step_jacobians(linear_elman(0.1 * rotation), torch.ones(1, 450, 1), None)
+    found = product_log_singular_values(jacobians)[:, 0]
+    lags = torch.arange(1, 451).double()[:, None].expand(-1, 2)
+    torch.testing.assert_close(found, lags * math.log(0.1), rtol=1e-6, atol=0)
+
+
+def test_lyapunov_exponents_of_a_linear_network_are_the_logarithms_of_its_eigenvalues() -> None:
+    basis = torch.tensor([[1.0, 0.5, 0.2], [0.0, 1.0, -0.3], [0.4, 0.0, 1.0]])
+    Ws = basis @ torch.diag(torch.tensor([0.5, 1.25, 0.0])) @ basis.inverse()
+    jacobians = step_jacobians(linear_elman(Ws), torch.ones(1, 400, 1), None)
+    expected = torch.tensor([[math.log(1.25), math.log(0.5)]]).double()
+    torch.testing.assert_close(lyapunov_exponents(jacobians, 2), expected, rtol=0, atol=0.01)
+    assert float(lyapunov_exponents(jacobians, 3)[0, 2]) < -10  # wiped out, but for Ws's rounding
+
+
+def test_all_exponents_together_are_the_mean_log_volume(case: Any) -> None:
+    """Their sum is the mean of log |det J|, wherever no direction is wiped out."""
+    jacobians = step_jacobians(case.network, case.x, case.state)
+    size = jacobians.shape[2]
+    if not size or float(singular_values(jacobians).min()) < 1e-8:
+        return
+    volume = torch.linalg.slogdet(jacobians).logabsdet.mean(0)
+    found = lyapunov_exponents(jacobians, size)
+    torch.testing.assert_close(found.sum(1), volume, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(lyapunov_exponents(jacobians), found[:, :1], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_number_of_exponents_that_the_state_has_not_is_named(count: int) -> None:
+    with pytest.raises(ValueError, match=f"count is {count}; this state has 2 numbers: give 1 to 2"):
+        lyapunov_exponents(torch.eye(2).expand(4, 1, 2, 2), count)
+
+
+def test_spectra_are_those_of_each_square_block(case: Any) -> None:
+    roles = case.network.weight_roles()
+    for role, found in recurrent_spectra(case.network).items():
+        weight = roles[role].detach()
+        hidden = weight.shape[1]
+        assert role.startswith("Ws/")
+        assert found.eigenvalues.shape == (weight.shape[0] // hidden, hidden)
+        for gate, values in enumerate(found.eigenvalues):
+            block = weight[gate * hidden : (gate + 1) * hidden]
+            identity = torch.eye(hidden, dtype=torch.complex128)
+            for value in values:  # det(W − λ1) = 0
+                assert abs(torch.linalg.det(block - value * identity)) < 1e-12
+            assert float(found.radius[gate]) == pytest.approx(max(abs(complex(value)) for value in values))
+            power = torch.ones(hidden).double()
+            for _ in range(2000):
+                power = torch.nn.functional.normalize(block.t() @ (block @ power), dim=0)
+            assert float(found.norm[gate]) == pytest.approx(float((block @ power).norm()), rel=1e-4)
+
+
+def test_a_rotation_has_its_eigenvalues_on_a_circle() -> None:
+    angle = 0.7
+    rotation = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    found = recurrent_spectra(linear_elman(0.9 * rotation))["Ws/0"]
+    assert sorted(value.imag for value in found.eigenvalues[0].tolist()) == pytest.approx(
+        [-0.9 * math.sin(angle), 0.9 * math.sin(angle)], rel=1e-6
+    )
+    assert found.radius.tolist() == pytest.approx([0.9], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "activation", "must_vanish", "may_explode"),
+    [(0.9, "tanh", True, False), (1.1, "tanh", False, True), (3.9, "sigmoid", True, False)],
+)
+def test_pascanus_bound(scale: float, activation: str, must_vanish: bool, may_explode: bool) -> None:
+    Ws = scale * torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    found = pascanu_bound(Ws, SLOPE_BOUNDS[activation])
+    assert found == pytest.approx((scale, {"tanh": 1, "sigmoid": 4}[activation], must_vanish, may_explode))
+
+
+def test_slope_bounds_are_the_steepest_slopes_of_the_activations() -> None:
+    for name, activation in ACTIVATIONS.items():
+        a = torch.linspace(-5, 5, 10001, dtype=torch.float64)
+        h = activation.function(a)
+        assert float((h.diff() / a.diff()).max()) == pytest.approx(SLOPE_BOUNDS[name], rel=1e-4)
+
+
+def test_a_stack_of_gates_has_no_bound() -> None:
+    with pytest.raises(ValueError, match=r"Ws has shape \(8, 2\); give one square matrix"):
+        pascanu_bound(torch.zeros(8, 2), 1.0)

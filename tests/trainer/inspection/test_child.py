@@ -1,0 +1,41 @@
+"""What an inspection's process says when it is given what it cannot use."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.trainer.inspection.making import ADDING, Trained, asked_raw, lstm, trained
+from trainer.checkpoint import pack, unpack
+
+
+def test_bytes_that_are_no_checkpoint_are_told_with_a_remedy() -> None:
+    run = trained(lstm(), ADDING)
+    status, body = asked_raw(run._replace(data=run.data[: len(run.data) // 2]), "triangle")
+    assert status == 409
+    assert body["message"].startswith(
+        "The checkpoint of step 3 cannot be used: the checkpoint cannot be read"
+    )
+    assert body["remedy"] == "Choose another checkpoint, or train the run again."
+
+
+def with_network(run: Trained, weights: dict[str, torch.Tensor]) -> Trained:
+    content = unpack(run.data)
+    module = {**content["module"], "network": weights}
+    return run._replace(data=pack({"module": module, "results": content["results"]}))
+
+
+def test_weights_of_another_network_or_that_are_not_finite_are_told() -> None:
+    run = trained(lstm(), ADDING)
+    weights = unpack(run.data)["module"]["network"]
+    status, body = asked_raw(with_network(run, {"one": torch.zeros(3)}), "gates")
+    assert (status, "do not fit" in body["message"]) == (409, True)
+    broken = {name: tensor * torch.nan for name, tensor in weights.items()}
+    status, body = asked_raw(with_network(run, broken), "jacobians")
+    assert (status, "not finite" in body["message"]) == (409, True)
+
+
+def test_a_configuration_of_another_version_is_told() -> None:
+    run = trained(lstm(), ADDING)
+    old = run.config.model_copy(update={"model": {**run.config.model, "unheard_of": 1}})
+    status, body = asked_raw(run._replace(config=old), "gates")
+    assert (status, "cannot be built again" in body["message"]) == (409, True)

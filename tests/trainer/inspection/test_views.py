@@ -1,0 +1,327 @@
+"""What each view answers, beside the same quantity computed here by other means."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from models import MODELS
+from models.base import Network, named_tensors
+from models.bptt.credit import credit
+from models.bptt.truncation import truncation_meter
+from tests.trainer.inspection.making import ADDING, TEXT, Trained, asked, asked_raw, config_of, lstm, trained
+from trainer.inspection import VIEWS
+from trainer.inspection.base import Recorded, Subject, curve
+from trainer.inspection.child import Question, _subject
+from trainer.inspection.diagnosis import DiagnosisSettings
+from trainer.inspection.diagnosis import compute as diagnose
+from trainer.inspection.jacobians import SPEC as JACOBIANS
+from trainer.schema import (
+    CliffView,
+    CreditView,
+    DiagnosisView,
+    GatesView,
+    JacobiansView,
+    PlacesView,
+    Series,
+    SurgeryView,
+    TriangleView,
+    TruncationView,
+    VectorSeries,
+)
+from trainer.seeds import generator
+from trainer.tasks.base import Batch, Task
+from trainer.tbptt import windows
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-12}
+"""Answers carry five digits."""
+
+
+def loss_of(task: Task, batch: Batch, count: int, begin: int = 0) -> Any:
+    """The mean loss of a probe's first ``count`` sequences, from outputs at ``begin`` on."""
+
+    def loss(outputs: Tensor) -> Tensor:
+        targets = batch.targets[:count]
+        return task.elementwise_loss(outputs[:, batch.first - begin :], targets).mean()
+
+    return loss
+
+
+def numbers(rows: list[list[float | None]]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_view_answers_for_every_network_or_says_why_it_has_no_meaning(name: str) -> None:
+    run = trained({"name": name}, ADDING)
+    for view in VIEWS:
+        found = asked(run, view)
+        assert (found.result is None) == bool(found.meaningless)
+        if found.result is not None:
+            assert found.result.kind == view
+
+
+def test_a_network_without_state_is_told_why_not() -> None:
+    run = trained({"name": "ffnn"}, ADDING)
+    for view in ("truncation", "jacobians", "gates"):
+        assert "carries no state from timestep to timestep" in str(asked(run, view).meaningless)
+    assert "no gates" in str(asked(run, "surgery").meaningless)
+    assert "no timestep is a mere distractor" in str(asked(trained(lstm(), TEXT), "credit").meaningless)
+    assert "not about a text" in str(asked(run, "places").meaningless)
+
+
+@pytest.mark.parametrize("length", [12, 5])
+def test_the_triangle_adds_up_to_autograds_gradient_of_the_stretch(length: int) -> None:
+    run = trained(lstm(), ADDING)
+    view = cast(TriangleView, asked(run, "triangle", sequences=3, length=length, paths=True).result)
+    task, network, probe = run.rebuilt()
+    begin = 12 - length
+    assert view.begin == begin
+    with torch.no_grad():
+        _, state = network(probe.inputs[:3, :begin]) if begin else (None, None)
+    outputs, states = network.unroll(probe.inputs[:3, begin:], state)
+    loss = loss_of(task, probe, 3, begin)(outputs)
+    last = states[-1]
+    roles = network.weight_roles()
+    gradients = torch.autograd.grad(loss, [*roles.values(), last.h[0]], retain_graph=True)
+    for (role, _), gradient in zip(roles.items(), gradients, strict=False):
+        assert view.totals[role] == pytest.approx(float(gradient.norm()), rel=1e-4)
+    triangle = numbers(view.states["h/0"])
+    assert triangle.shape == (length, length)
+    assert float(triangle[-1, -1]) == pytest.approx(float(gradients[-1].norm()), rel=1e-4)
+    assert not triangle[:-1].any()  # adding asks once, at the end
+    assert set(view.paths) == {"h", "c"}
+    forget = network.gates(probe.inputs[:3, begin:], state)["f/0"]
+    expected = forget[:, -1].mean()  # one step back
+    assert view.carried["c/0"][-1][-2] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_truncation_equals_the_meter_at_the_runs_own_windows_and_is_whole_at_the_full_reach() -> None:
+    run = trained(lstm(), TEXT, {"k1": 4, "k2": 6, "batch_size": 8})
+    view = cast(TruncationView, asked(run, "truncation", sequences=2).result)
+    task, network, probe = run.rebuilt()
+    (meter,) = truncation_meter(network, probe.inputs[:2], None, loss_of(task, probe, 2), [windows(20, 4, 6)])
+    assert (view.own_k1, view.own_k2, view.k1, view.k2) == (4, 6, 4, [4, 8, 16, 20])
+    for role, match in meter.items():
+        assert view.own[role].cosine == pytest.approx(match.cosine, rel=1e-4)
+        assert view.own[role].norm_ratio == pytest.approx(match.norm_ratio, rel=1e-4)
+        assert view.sweep[role].cosine[-1] == view.each_step[role].norm_ratio[-1] == pytest.approx(1)
+    whole = asked(trained(lstm(), ADDING), "truncation")
+    assert (cast(TruncationView, whole.result).own, cast(TruncationView, whole.result).k1) == ({}, None)
+
+
+def test_credit_equals_the_pure_function_now_and_at_the_start() -> None:
+    run = trained(lstm(), ADDING)
+    view = cast(CreditView, asked(run, "credit").result)
+    task, network, probe = run.rebuilt()
+    assert probe.informative is not None
+    found = credit(network, probe.inputs, None, loss_of(task, probe, 8), probe.informative)
+    assert view.now.keys() == found.keys() == {"x", "h/0", "c/0"}
+    for name, expected in found.items():
+        assert view.now[name].ratio == pytest.approx(expected.ratio, rel=1e-4)
+    assert view.now["x"].ratio != view.at_start["x"].ratio
+    assert view.informative == sorted(probe.informative[0].tolist())
+    mean = sum(cast(float, view.norms["x"][t]) for t in view.informative) / len(view.informative)
+    assert mean == pytest.approx(float(found["x"].informative[0]), rel=1e-4)
+
+
+def test_jacobians_equal_torch_funcs_and_eigenvalues_those_of_the_matrix() -> None:
+    run = trained({"name": "elman", "hidden_size": 5}, ADDING)
+    view = cast(JacobiansView, asked(run, "jacobians").result)
+    _, network, probe = run.rebuilt()
+    x = probe.inputs[:1]
+    _, states = network.unroll(x)
+
+    def step(h: Tensor) -> Tensor:
+        after: Tensor = network.step(x[:, 4], type(states[0])((h[None],)))[1].h[0][0]
+        return after
+
+    jacobian = cast(Tensor, torch.func.jacrev(step)(states[3].h[0][0].detach())).detach()
+    expected = torch.linalg.svdvals(jacobian)
+    assert view.step.largest[4] == pytest.approx(float(expected[0]), rel=1e-4)
+    assert view.step.smallest[4] == pytest.approx(float(expected[-1]), rel=1e-4)
+    Ws = network.weight_roles()["Ws/0"].detach()
+    (block,) = view.spectra["Ws/0"]
+    radius = float(torch.linalg.eigvals(Ws).abs().max())
+    assert block.radius == pytest.approx(radius)
+    assert max(map(math.hypot, block.real, block.imaginary)) == pytest.approx(radius)
+    norm = float(torch.linalg.matrix_norm(Ws, 2))
+    assert (view.bounds["Ws/0"].norm, view.bounds["Ws/0"].bound) == (pytest.approx(norm), 1.0)
+    assert cast(JacobiansView, asked(trained(lstm(), ADDING), "jacobians").result).bounds == {}
+
+
+def test_jacobians_too_large_for_memory_are_refused_with_the_length_that_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{JACOBIANS.compute.__module__}.MOST_NUMBERS", 12**2 * 7)
+    status, body = asked_raw(trained(lstm(), ADDING), "jacobians")
+    assert status == 422
+    assert body["errors"][0]["field"] == "settings.length"
+    assert "choose a length of 7 or less" in body["errors"][0]["remedy"]
+
+
+def test_gates_and_states_are_those_of_the_chosen_sequence() -> None:
+    run = trained(lstm(), ADDING)
+    view = cast(GatesView, asked(run, "gates", sequence=2, length=4).result)
+    _, network, probe = run.rebuilt()
+    gates, (_, states) = network.gates(probe.inputs), network.unroll(probe.inputs)
+    assert view.begin == 8
+    assert list(view.gates) == list(gates)
+    for name, gate in gates.items():
+        torch.testing.assert_close(numbers(view.gates[name]), gate[2, 8:], **CLOSE)
+    torch.testing.assert_close(
+        numbers(view.states["c/0"]), torch.stack([state.c[0][2] for state in states[8:]]).detach(), **CLOSE
+    )
+    shown = [channel.values for channel in view.sample.channels]
+    assert len(shown[0]) == 12
+    assert shown[0] == pytest.approx(probe.inputs[2, :, 0].tolist())
+    high = torch.tensor(view.saturation["f/0"].high)
+    assert high.shape == (6,)
+    assert bool(((high >= 0) & (high <= 1)).all())
+    assert view.kept_by == {"c": "f"}
+
+
+def test_a_text_of_ones_own_is_read_and_what_cannot_be_read_is_refused() -> None:
+    run = trained(lstm(), TEXT)
+    view = cast(GatesView, asked(run, "gates", text="the list").result)
+    assert view.sample.channels[0].values == list("the lis")
+    assert view.sample.target == "he list"
+    assert len(view.gates["o/0"]) == 7
+    status, body = asked_raw(run, "gates", text="\u2603\u2603")
+    assert (status, body["errors"][0]["field"]) == (422, "settings.text")
+    assert asked_raw(trained(lstm(), ADDING), "gates", text="abc")[0] == 422
+
+
+def test_places_are_those_of_the_units_largest_and_smallest_values() -> None:
+    run = trained(lstm(), TEXT)
+    view = cast(PlacesView, asked(run, "places", state="c/0", unit=4, symbols=640, places=3).result)
+    task, network, _ = run.rebuilt()
+    batch = task.draw_validation(32, generator(3, "places"))
+    _, states = network.unroll(batch.inputs.double())
+    values = torch.stack([dict(named_tensors(state))["c/0"][:, 4] for state in states], dim=1)  # (B, T)
+    assert view.read == 640
+    assert [place.value for place in view.highest] == pytest.approx(
+        values.flatten().topk(3).values.tolist(), rel=1e-4
+    )
+    row, t = divmod(int(values.argmin()), 20)
+    ids = batch.inputs[row].argmax(dim=1)
+    lowest = view.lowest[0]
+    decode = cast(Any, task).decode
+    assert lowest.before + lowest.symbol + lowest.after == decode(ids)
+    assert lowest.symbol == decode(ids[t : t + 1])
+    assert asked_raw(run, "places", state="z/0")[1]["errors"][0]["remedy"] == "choose one of: h/0, c/0"
+    assert asked_raw(run, "places", unit=6)[1]["errors"][0]["remedy"] == "choose 0 to 5"
+
+
+def test_the_cliffs_rows_go_by_b_and_its_columns_by_w() -> None:
+    view = cast(CliffView, asked(trained(lstm(), ADDING), "cliff").result)
+    row, column = 11, 37
+    x = 0.5
+    for _ in range(50):
+        x = view.w[column] / (1 + math.exp(-x)) + view.b[row]
+    assert view.loss[row][column] == pytest.approx((1 / (1 + math.exp(-x)) - 0.7) ** 2, rel=1e-3)
+    assert cast(float, view.clipped.loss[-1]) < 0.1 * cast(float, view.free.loss[-1])  # the point of it
+
+
+def subject_with(recorded: Recorded, run: Trained, step: int | None) -> Subject:
+    question = Question(
+        view="diagnosis",
+        settings={},
+        config=run.config,
+        step=step,
+        checkpoint=None if step is None else run.data,
+        vectors=recorded.vectors,
+        metrics=recorded.metrics,
+    )
+    return _subject(question)
+
+
+def flat(values: list[float | None]) -> Series:
+    places = list(range(1, len(values) + 1))
+    return Series(step=places, value=values, seconds=[0.0] * len(values), sequences=[0.0] * len(values))
+
+
+def told(norms: list[float], loss: float, clipped: list[float | None]) -> DiagnosisView:
+    run = trained({"name": "elman", "hidden_size": 5}, {"name": "adding", "length": 30})
+    recorded = Recorded(
+        vectors={"h/0": VectorSeries(steps=[0, 50], norms=[[1.0] * 30, [*norms]])},
+        metrics={"validation/loss": flat([1.0, loss]), "clipped": flat(clipped)},
+    )
+    return diagnose(subject_with(recorded, run, run.step), DiagnosisSettings())
+
+
+def test_the_diagnosis_tells_vanishing_chance_radius_and_clipping_from_the_numbers() -> None:
+    view = told([0.25 ** (29 - t) for t in range(30)], 0.17, [1.0, 1.0, 0.0, 1.0, None])
+    text = " ".join(view.sentences)
+    assert "is that of chance, 0.0417: it has learnt nothing yet" in text
+    assert "it has vanished" in text
+    assert "halves every 0.5 timesteps back (R² of the fit: 1.00)" in text
+    assert "clipped at 75% of the last 4 updates" in text
+    assert f"spectral radius of Ws/0 is {view.numbers['spectral radius Ws/0']:.3g}" in text
+    assert view.fits["h/0"].steps == [0, 50]
+    assert view.fits["h/0"].half_life == [None, 0.5]
+    assert view.fits["h/0"].factor == [1.0, 0.25]
+
+
+def test_the_diagnosis_tells_a_gradient_that_arrives_and_one_that_explodes() -> None:
+    arrives = told([0.9 ** (29 - t) for t in range(30)], 0.01, [0.0])
+    assert "it gets there" in " ".join(arrives.sentences)
+    assert "24% of chance" in " ".join(arrives.sentences)
+    explodes = " ".join(told([2.0 ** (29 - t) for t in range(30)], 0.01, [0.0]).sentences)
+    assert "it explodes" in explodes
+    assert "doubles every 1 timesteps back" in explodes
+
+
+def test_without_recordings_or_checkpoint_the_diagnosis_says_nothing_untrue() -> None:
+    run = Trained(config_of(lstm(), ADDING), 0, b"")
+    view = diagnose(subject_with(Recorded(), run, None), DiagnosisSettings())
+    assert (view.sentences, view.fits) == ([], {})
+
+
+def test_surgery_shows_what_a_copy_with_clamped_weights_does() -> None:
+    run = trained(lstm(), ADDING)
+    view = cast(SurgeryView, asked(run, "surgery", target="o/0", units="0, 2-3", value=0.5, seed=9).result)
+    task, network, _ = run.rebuilt()
+    batch = task.draw_validation(64, generator(9, "probe")).to(torch.device("cpu"), torch.float64)
+    held = copy.deepcopy(network)
+    held.clamp("o/0", [0, 2, 3], 0.5)
+
+    def mean_loss(judged: Network[Any]) -> float:
+        with torch.no_grad():
+            outputs, _ = judged(batch.inputs, None, batch.first)
+        return float(task.elementwise_loss(outputs, batch.targets).mean())
+
+    assert view.untouched.loss == pytest.approx(mean_loss(network), rel=1e-4)
+    assert view.changed.loss == pytest.approx(mean_loss(held), rel=1e-4)
+    assert view.untouched.loss != view.changed.loss
+    assert view.clamped == "o/0, units 0, 2, 3, held at 0.5"
+    assert view.choices == ["i/0", "f/0", "g/0", "o/0", "h/0"]
+    assert len(view.changed.samples) == len(view.untouched.samples) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "remedy"),
+    [
+        ({"target": "r/0"}, "target", "choose one of: i/0"),
+        ({"units": "3, 6"}, "units", "choose from 0 to 5"),
+        ({"units": "5-3"}, "units", "choose from 0 to 5"),
+        ({"units": "1-"}, "units", "write, say, 0, 3, 8-11"),
+        ({"target": "f/0", "value": 1.5}, "value", "choose 0 to 1"),
+    ],
+)
+def test_surgery_that_cannot_be_done_names_the_setting(
+    settings: dict[str, Any], field: str, remedy: str
+) -> None:
+    status, body = asked_raw(trained(lstm(), ADDING), "surgery", **settings)
+    assert status == 422
+    assert body["errors"][0]["field"] == f"settings.{field}"
+    assert remedy in body["errors"][0]["remedy"]
+
+
+def test_what_is_not_finite_becomes_null() -> None:
+    assert curve(torch.tensor([1.0, math.nan, math.inf, 1.23456789])) == [1.0, None, None, 1.2346]

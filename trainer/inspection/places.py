@@ -1,0 +1,89 @@
+"""Where in the text a unit is most, and least, active: other places where it does the same."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.base import named_tensors
+from trainer.inspection.base import Meaningless, Subject, ViewError, ViewSettings, ViewSpec
+from trainer.schema import Place, PlacesView
+from trainer.seeds import generator
+from trainer.tasks.text_stream import TextStream
+
+LANES = 32
+"""Stretches of the text that are read side by side."""
+AROUND = 30
+"""Symbols shown before and after a place."""
+
+
+class PlacesSettings(ViewSettings):
+    """Settings of this view."""
+
+    state: str | None = Field(default=None, pattern=r"^\w{1,8}/\d{1,2}$")
+    """Which state: its letter, a slash and its layer, from 0: h/0, for an LSTM also c/0. Empty: the first."""
+    unit: int = Field(default=0, ge=0)
+    """Which of its units, from 0."""
+    symbols: int = Field(default=6_400, title="Look through (symbols)", ge=320, le=200_000)
+    """How much of the validation text to look through."""
+    places: int = Field(default=8, ge=1, le=50)
+    """How many places to show at each end."""
+
+
+def compute(subject: Subject, settings: PlacesSettings) -> PlacesView:
+    """Reads chunks of validation text from the initial state and sorts timesteps by the unit's value."""
+    task, network = subject.task, subject.network
+    if not isinstance(task, TextStream):
+        raise Meaningless("This run's task is not about a text, so there are no other places to look for.")
+    subject.require_state("it has no units that remember.")
+    sizes = {name: tensor.shape[1] for name, tensor in named_tensors(network.initial_state(1))}
+    chosen = settings.state or next(iter(sizes))
+    if chosen not in sizes:
+        raise ViewError("state", chosen, "there is no such state", f"choose one of: {', '.join(sizes)}")
+    if settings.unit >= sizes[chosen]:
+        raise ViewError("unit", settings.unit, "there is no such unit", f"choose 0 to {sizes[chosen] - 1}")
+    found: list[Tensor] = []
+    read: list[Tensor] = []
+    source = generator(subject.config.seed, "places")
+    for _ in range(max(1, settings.symbols // (LANES * task.length))):
+        batch = task.draw_validation(LANES, source)
+        ids = batch.inputs.argmax(dim=2)
+        with torch.no_grad():
+            _, states = network.unroll(F.one_hot(ids, task.input_size).to(next(network.parameters())))
+        values = [dict(named_tensors(state))[chosen][:, settings.unit] for state in states]
+        found.append(torch.stack(values, dim=1))
+        read.append(ids)
+    values_of, ids_of = torch.cat(found), torch.cat(read)  # (N, T)
+    order = values_of.flatten().argsort(descending=True).tolist()
+
+    def place(at: int) -> Place:
+        row, t = divmod(at, ids_of.shape[1])
+        ids = ids_of[row].tolist()
+        return Place(
+            before=task.decode(ids[max(0, t - AROUND) : t]),
+            symbol=task.decode(ids[t : t + 1]),
+            after=task.decode(ids[t + 1 : t + 1 + AROUND]),
+            value=float(f"{float(values_of[row, t]):.5g}"),
+        )
+
+    return PlacesView(
+        unit=f"{chosen} {settings.unit}",
+        states=list(sizes),
+        read=ids_of.numel(),
+        highest=[place(at) for at in order[: settings.places]],
+        lowest=[place(at) for at in order[: -settings.places - 1 : -1]],
+    )
+
+
+SPEC = ViewSpec(
+    title="Places in the text",
+    summary="Places of the validation text at which one unit is highest, and at which it is lowest.",
+    look_for=(
+        "What the places have in common: the end of a line, the inside of quotation marks, a certain letter. "
+        "Many units follow nothing that has a name."
+    ),
+    settings=PlacesSettings,
+    compute=compute,
+)

@@ -1,0 +1,154 @@
+"""Rewind: from one checkpoint into two futures, on the same batches, with one thing changed."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pydantic import Field, ValidationError
+
+from trainer.callbacks import BlockCallback
+from trainer.checkpoint import set_random_state
+from trainer.errors import errors_of
+from trainer.inspection.base import Subject, ViewError, ViewSettings, ViewSpec, number
+from trainer.module import RecurrentTraining, Update
+from trainer.schema import Future, RewindView, TrainingConfig
+from trainer.worker import Blocks, training_module
+
+
+class RewindSettings(ViewSettings):
+    """Settings of this view: what is left empty stays as it was in the run."""
+
+    updates: int = Field(default=20, ge=1, le=1000)
+    """How many updates to go on from the checkpoint."""
+    clip: Literal["as it was", "off", "norm", "value"] = Field(default="off", title="Gradient clipping")
+    """The clipping rule of the other future."""
+    clip_at: float | None = Field(default=None, title="Clipping threshold", gt=0)
+    """Its clipping threshold; empty is as it was."""
+    learning_rate: float | None = Field(default=None, gt=0, le=10)
+    """Its learning rate, from which a schedule goes on; empty is as it was."""
+    k1: int | None = Field(default=None, title="Backward every, k1", ge=1)
+    """Its truncation: backward after so many timesteps; empty is as it was."""
+    k2: int | None = Field(default=None, title="Reaching back, k2", ge=1)
+    """Its truncation: how far back each pass runs, at least k1; empty is as it was."""
+
+
+def compute(subject: Subject, settings: RewindSettings) -> RewindView:
+    """Trains twice, with the very code that runs train with."""
+    was = subject.config.training
+    given = settings.model_dump(exclude={"updates", "clip"}, exclude_none=True)
+    if settings.clip != "as it was":
+        given["clip"] = None if settings.clip == "off" else settings.clip
+    try:
+        wanted = TrainingConfig.model_validate(was.model_dump() | given)
+    except ValidationError as error:
+        wrong = errors_of(error)[0]
+        raise ViewError(wrong.field, wrong.value, wrong.problem, wrong.remedy) from None
+    changes = {name: getattr(wanted, name) for name in given if getattr(wanted, name) != getattr(was, name)}
+    if not changes:
+        raise ViewError(
+            "clip", settings.clip, "both futures would be the same", "change at least one setting"
+        )
+    snapshot: dict[str, Any] = subject.stored["module"]
+    other = copy.deepcopy(snapshot)
+    if "learning_rate" in changes:
+        for group in other["optimizer"]["param_groups"]:
+            group["lr"] = wanted.learning_rate
+    note = _cut_anew(other["cursor"]) if {"k1", "k2"} & set(changes) else ""
+    begin = snapshot["step"]
+    return RewindView(
+        steps=list(range(begin + 1, begin + settings.updates + 1)),
+        changes={name: f"{_word(getattr(was, name))} → {_word(value)}" for name, value in changes.items()},
+        untouched=_future(subject, was, copy.deepcopy(snapshot), settings.updates),
+        changed=_future(subject, wanted, other, settings.updates),
+        note=note,
+    )
+
+
+def _cut_anew(cursor: dict[str, Any]) -> str:
+    """Let a cursor begin its batch again, since windows of another size do not meet the old ones' ends."""
+    cursor["tail"] = cursor["taught_tail"] = None
+    if not cursor["index"]:
+        return ""
+    cursor["index"] = 0
+    return "The other future begins the batch that was under way anew: its windows have other ends."
+
+
+def _future(subject: Subject, training: TrainingConfig, snapshot: dict[str, Any], updates: int) -> Future:
+    end = snapshot["step"] + updates
+    config = subject.config.model_copy(
+        update={"training": training.model_copy(update={"steps": max(training.steps, end)})}
+    )
+    module = training_module(subject.resolved.network(), subject.resolved, config, pauses=[end])
+    module.resume_from(snapshot)
+    collected = _Collect(end, subject.stored["random"])
+    for quiet in ("pytorch_lightning", "lightning", "lightning_fabric"):
+        logging.getLogger(quiet).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice is meant for other uses
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_epochs=1,
+            callbacks=[collected],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+            default_root_dir=Path.cwd(),
+        )
+        trainer.fit(module, torch.utils.data.DataLoader(Blocks(), batch_size=None))
+    return Future(
+        loss=[number(update.loss) for update in collected.updates],
+        norm_before=[number(update.norm_before) for update in collected.updates],
+        norm_after=[number(update.norm_after) for update in collected.updates],
+        clipped=[update.clipped for update in collected.updates],
+        ended=module.failure,
+    )
+
+
+class _Collect(BlockCallback):
+    """Keeps what every update reports, until enough are made."""
+
+    after_failure = True
+
+    def __init__(self, end: int, random: Mapping[str, Any]) -> None:
+        self.end, self.random = end, random
+        self.updates: list[Update] = []
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        del module
+        # Of this machine's devices only the CPU takes part, whatever the run was trained on.
+        set_random_state({**self.random, "cuda": [], "mps": None})
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        self.updates += module.block
+        if module.step >= self.end or module.failure:
+            module.trainer.should_stop = True
+
+
+def _word(value: Any) -> str:
+    return "off" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+SPEC = ViewSpec(
+    title="Rewind",
+    summary=(
+        "Training goes on from the checkpoint twice, on the same batches: once as it was, once with a "
+        "setting changed. Below: the loss and the gradient's norm of both futures."
+    ),
+    look_for=(
+        "Where the two part. Without clipping, a loss that leaps after one update with a huge norm: that is "
+        "what clipping was for. Where they stay together, the setting made no difference."
+    ),
+    settings=RewindSettings,
+    compute=compute,
+)

@@ -1,0 +1,168 @@
+"""Looking inside runs: what is kept of one, its views, and what it produces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from trainer.corpora import builtin_corpora
+from trainer.errors import errors_of, nearest, shortened
+from trainer.inspection import VIEWS
+from trainer.inspection.child import Question
+from trainer.inspection.inspector import ABANDONED, LineFullError
+from trainer.schema import CheckpointInfo, FieldError, Generate, Inspect, Inspection, Run
+from trainer.service.answers import answer, shaped
+from trainer.service.bodies import body, described
+from trainer.service.errors import Refused, unprocessable
+from trainer.service.parts import Given, Parts
+from trainer.store import CorruptCheckpoint
+from trainer.tasks import TASKS
+
+router = APIRouter(prefix="/runs/{run_id}", tags=["inspection"])
+
+LOOK_SECONDS = 0.25
+"""Between two looks at whether the client is still there."""
+MAX_RECORDINGS = 200
+"""Recordings of the gradient that a view is given, evenly spread."""
+MAX_POINTS = 2000
+"""Points of the validation curve that a view is given."""
+RECENT = 200
+"""Updates that the clip rate is taken over."""
+
+
+@router.get("/checkpoints", **shaped(list[CheckpointInfo]))
+def checkpoints(run_id: UUID, parts: Given) -> Response:
+    """The checkpoints that are kept, oldest first: the last two, and the best."""
+    return answer(parts.store.checkpoints(run_id), list[CheckpointInfo])
+
+
+@router.post("/inspect", **shaped(Inspection), openapi_extra=described(Inspect))
+async def inspect(
+    run_id: UUID, sent: Annotated[Inspect, Depends(body(Inspect))], request: Request, parts: Given
+) -> Response:
+    """Compute a view that the catalogue lists; 504 where it takes more time or memory than it may."""
+    return await _inspected(request, parts, run_id, sent.view, sent.settings, sent.checkpoint)
+
+
+@router.post("/generate", **shaped(Inspection), openapi_extra=described(Generate))
+async def generate(
+    run_id: UUID, sent: Annotated[Generate, Depends(body(Generate))], request: Request, parts: Given
+) -> Response:
+    """What the network produces: text, forecasts, or predictions beside their targets."""
+    settings = sent.model_dump(exclude={"checkpoint"})
+    return await _inspected(request, parts, run_id, "generate", settings, sent.checkpoint)
+
+
+async def _inspected(
+    request: Request,
+    parts: Parts,
+    run_id: UUID,
+    view: str,
+    settings: Mapping[str, Any],
+    step: int | None,
+) -> Response:
+    _check(view, settings)
+    await run_in_threadpool(parts.store.run, run_id)  # a run that is not there need not stand in line
+    try:
+        job = parts.inspector.submit(lambda: _question(parts, run_id, view, settings, step))
+    except LineFullError:
+        raise Refused(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Too many inspections wait already.",
+            "Try again in some seconds.",
+        ) from None
+    reply = asyncio.wrap_future(job.reply)
+    while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
+        if await request.is_disconnected():
+            job.cancel()
+            return Response(status_code=ABANDONED.status)
+    found = await reply
+    return Response(found.body, found.status, media_type="application/json")
+
+
+def _check(view: str, settings: Mapping[str, Any]) -> None:
+    """Refuse an unknown view and settings that it does not have, before anything is started."""
+    if view not in VIEWS:
+        wrong = FieldError(
+            field="view",
+            value=shortened(view),
+            problem="there is no view of this name",
+            remedy=nearest(view, VIEWS),
+        )
+        raise unprocessable([wrong])
+    try:
+        VIEWS[view].settings.model_validate(settings)
+    except ValidationError as error:
+        raise unprocessable(errors_of(error, "settings", model=VIEWS[view].settings)) from None
+
+
+def _question(
+    parts: Parts, run_id: UUID, view: str, settings: Mapping[str, Any], step: int | None
+) -> Question:
+    """All that the view needs to know, from the store."""
+    spec, run = VIEWS[view], parts.store.run(run_id)
+    found_step, data = _checkpoint(parts, run, step) if spec.uses_checkpoint != "no" else (None, None)
+    if data is None and spec.uses_checkpoint == "must":
+        raise _none_there(run, step)
+    recorded: dict[str, Any] = {}
+    if spec.needs_recordings:
+        recorded = {
+            "vectors": parts.store.vectors(run_id, max_steps=MAX_RECORDINGS),
+            "metrics": {
+                **parts.store.metrics([run_id], ["validation/loss"], MAX_POINTS)[run_id],
+                **parts.store.metrics([run_id], ["clipped"], after_step=max(0, run.step - RECENT))[run_id],
+            },
+        }
+    return Question(
+        view=view,
+        settings=settings,
+        config=run.config,
+        step=found_step,
+        checkpoint=data,
+        texts=_texts(parts, run),
+        **recorded,
+    )
+
+
+def _checkpoint(parts: Parts, run: Run, step: int | None) -> tuple[int | None, bytes | None]:
+    try:
+        found = parts.store.checkpoint(run.id, "latest" if step is None else step)
+    except CorruptCheckpoint as error:
+        raise Refused(
+            HTTPStatus.CONFLICT,
+            f"{error.message[:1].upper()}{error.message[1:]}.",
+            "Choose another checkpoint; or resume the run, which goes on from one that is intact.",
+        ) from None
+    return (None, None) if found is None else (found.step, found.data)
+
+
+def _none_there(run: Run, step: int | None) -> Refused:
+    if step is not None:
+        return Refused(
+            HTTPStatus.NOT_FOUND,
+            f"Run {run.number} keeps no checkpoint of step {step:,}.",
+            "Leave the step out for the newest, or choose one that is kept: the last two and the best.",
+        )
+    return Refused(
+        HTTPStatus.CONFLICT,
+        f"Run {run.number} has no checkpoint yet."
+        if not run.state.is_over
+        else f"Run {run.number} ended without a checkpoint.",
+        "It writes the first one after some seconds of training; look again then."
+        if not run.state.is_over
+        else "Launch it again, or resume it.",
+    )
+
+
+def _texts(parts: Parts, run: Run) -> dict[str, str]:
+    """The uploaded text or table that the run's task reads, by its id."""
+    task = run.config.task
+    corpus = task.get("corpus") if TASKS[task["name"]].needs_corpus else None
+    return {} if corpus is None or corpus in builtin_corpora() else {corpus: parts.corpus(corpus)}

@@ -1,0 +1,212 @@
+"""Forecasting a series of one's own: a column of numbers, each to be told from those before it."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from models.base import Network
+from trainer.csv_table import Table, TableError, read_table
+from trainer.sampling import forecast_samples
+from trainer.schema import Chance, Channel, ForecastSample, SequenceSample, SettingError
+from trainer.tasks.base import SHOWN_SEQUENCES, Batch, Score, Task, TaskConfig, TaskSpec
+
+TRAINING_SHARE = 0.8
+TOLERANCE = 0.5
+"""A forecast counts as wrong beyond this, in units of the training part's spread."""
+
+
+class SeriesConfig(TaskConfig):
+    """Settings of the series task."""
+
+    corpus: str = Field(default="sunspots", title="Table", min_length=1, max_length=100)
+    """Which table to read: the built-in one, yearly sunspot numbers, or a CSV file that you uploaded."""
+    column: str | None = Field(default=None, max_length=100)
+    """The column to forecast, one number for each timestep, oldest first; empty is the first of numbers."""
+    length: int = Field(default=40, ge=2, le=2000)
+    """Numbers that the network reads in a row, so timesteps; each is to be told before it comes."""
+
+
+class Series(Task):
+    """One step ahead: at each timestep the network reads a number of the series and forecasts the next.
+
+    The first 80% of the series are for training, the rest for validation and the test; no target of the one
+    part is a target of the other. A sequence is a window from a random place of its part, read from the
+    initial state, so that the first forecasts of each rest on few numbers.
+
+    The network reads and forecasts standardised numbers, less the mean and divided by the spread (standard
+    deviation) of the training part alone. A missing number is taken to be the one before it; missing ones at
+    the beginning and the end are left out.
+
+    Chance: always the training part's mean, which is 0. Its squared error on validation windows, and how
+    often it is off by more than half a spread, are computed over all windows. ``same_as_before`` is the
+    squared error of the better guess that nothing changes.
+    """
+
+    input_size = output_size = 1
+    loss_kind = "mse"
+    loss_unit = "squared error, in spreads"
+    error_unit = "wrong forecasts"
+
+    same_as_before: float
+    """Mean squared error, on the validation windows, of forecasting the number just read."""
+
+    def __init__(self, config: SeriesConfig, text: str) -> None:
+        """Raises SettingError (corpus, column or length) where there is nothing to forecast."""
+        try:
+            table = read_table(text)
+        except TableError as error:
+            raise SettingError("corpus", config.corpus, error.problem, error.remedy) from None
+        self.column, column = _chosen(table, config.column)
+        values = torch.tensor(_filled(column), dtype=torch.float64)
+        cut = int(len(values) * TRAINING_SHARE)
+        # The last number read in training is the first in validation: there it is only an input.
+        training, validation = values[:cut], values[cut - 1 :]
+        spare = len(validation) - 1
+        if spare < config.length:
+            raise SettingError(
+                "length",
+                config.length,
+                f"the last fifth of {self.column!r}, kept for validation, has only {spare} numbers",
+                f"choose a length of {spare} or less, or a longer series",
+            )
+        self.length = config.length
+        self.mean, self.spread = float(training.mean()), float(training.std(correction=0))
+        if not (math.isfinite(self.spread) and self.spread > 0):
+            raise SettingError(
+                "column",
+                self.column,
+                "its first four fifths are the same number throughout, or too large to reckon with",
+                "choose another column",
+            )
+        training, validation = ((part - self.mean) / self.spread for part in (training, validation))
+        self._training = training.float().unfold(0, self.length + 1, 1)
+        self._validation = validation.float().unfold(0, self.length + 1, 1)
+        targets = self._validation[:, 1:]
+        self._chance = Chance(
+            loss=float(targets.double().square().mean()),
+            error=float((targets.abs() > TOLERANCE).double().mean()),
+        )
+        self.same_as_before = float((targets - self._validation[:, :-1]).double().square().mean())
+
+    @property
+    def chance(self) -> Chance:
+        return self._chance
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        return _drawn(self._training, batch_size, generator)
+
+    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
+        return _drawn(self._validation, batch_size, generator)
+
+    def score(self, outputs: Tensor, batch: Batch) -> Score:
+        right = int(((outputs.float() - batch.targets).abs() <= TOLERANCE).sum())  # a NaN is not right
+        return Score(wrong=batch.targets.numel() - right, total=batch.targets.numel())
+
+    def is_solved(self, wrong: int, total: int) -> None:
+        """How far a series can be foreseen is not known beforehand."""
+        del wrong, total
+
+    def render(self, batch: Batch, outputs: Tensor, index: int) -> SequenceSample:
+        targets, forecasts = batch.targets[index, :, 0].cpu(), outputs[index, :, 0].float().cpu()
+        right = int(((forecasts - targets).abs() <= TOLERANCE).sum())
+        last, told = (part[-1:] * self.spread + self.mean for part in (targets, forecasts))
+        return SequenceSample(
+            channels=[Channel(name=self.column, values=self._in_own_units(batch.inputs[index, :, 0].cpu()))],
+            informative=[],
+            target=f"{float(last):.6g}",
+            prediction=f"{float(told):.6g}",
+            correct=right == len(targets),
+            detail=f"{right} of {len(targets)} forecasts right; the last one is shown",
+        )
+
+    def samples(self, network: Network[Any], batch: Batch, generator: Generator) -> list[ForecastSample]:
+        """Windows beside their forecasts, and the second half as the network makes it up alone."""
+        del generator
+        window = torch.cat((batch.inputs[:, :1, 0], batch.targets[:, :, 0]), dim=1)  # (B, T + 1)
+        standardised = forecast_samples(
+            network, window, given=(self.length + 1) // 2, name=self.column, sequences=SHOWN_SEQUENCES
+        )
+        return [self._retold(sample) for sample in standardised]
+
+    def _retold(self, sample: ForecastSample) -> ForecastSample:
+        """In the units of the file, with the error of forecasting that nothing changes."""
+        truth = torch.tensor(sample.truth)
+        unchanged = float((truth[sample.given :] - truth[sample.given - 1 : -1]).square().mean())
+        return sample.model_copy(
+            update={
+                "truth": self._in_own_units(truth),
+                "one_ahead": [self._own(value) for value in sample.one_ahead],
+                "alone": [self._own(value) for value in sample.alone],
+                "detail": f"{sample.detail}, “same as before” {unchanged:.2g} (in spreads)",
+            }
+        )
+
+    def _own(self, value: float | None) -> float | None:
+        return None if value is None else value * self.spread + self.mean
+
+    def _in_own_units(self, values: Tensor) -> list[float]:
+        numbers: list[float] = (values.double() * self.spread + self.mean).tolist()
+        return numbers
+
+
+def _chosen(table: Table, name: str | None) -> tuple[str, array[float]]:
+    """The column of this name, or the first one."""
+    wanted = next(iter(table.numbers)) if name is None else name
+    if wanted in table.numbers:
+        return wanted, table.numbers[wanted]
+    why = table.others.get(wanted)
+    raise SettingError(
+        "column",
+        wanted,
+        f"this column cannot be forecast: {why}" if why else "the table has no such column",
+        "choose one of " + ", ".join(map(repr, list(table.numbers)[:8])),
+    )
+
+
+def _filled(column: array[float]) -> list[float]:
+    """Missing numbers replaced by the one before; none at the ends."""
+    there = [place for place, value in enumerate(column) if not math.isnan(value)]
+    filled: list[float] = []
+    for value in column[there[0] : there[-1] + 1]:
+        filled.append(filled[-1] if math.isnan(value) else value)
+    return filled
+
+
+def _drawn(windows: Tensor, batch_size: int, generator: Generator) -> Batch:
+    """From (N, T + 1) windows."""
+    chosen = windows[torch.randint(len(windows), (batch_size,), generator=generator)].unsqueeze(2)
+    return Batch(inputs=chosen[:, :-1].contiguous(), targets=chosen[:, 1:].contiguous(), first=0)
+
+
+SPEC = TaskSpec(
+    title="Series",
+    summary="Forecast the next number of a column: of your own CSV file, or of sunspots.",
+    group="Real data",
+    description=(
+        "The network reads a series of real numbers, one per timestep, and after each forecasts the next. "
+        "Upload a CSV file and choose a column, or begin with 309 years of sunspots, whose eleven-year "
+        "rhythm never repeats exactly. The last fifth of the series is kept for validation. Numbers are "
+        "standardised: less the mean of the training part, divided by its spread (standard deviation). The "
+        "chance line is the guess that every number is that mean. “Same as before” is a stronger guess, and "
+        "its error is told beside each sample: a network that does no better has only learnt to repeat. A "
+        "forecast counts as wrong when it is off by more than half a spread. The samples also show the "
+        "network going on alone from its own forecasts. A short series is soon learnt by heart: then the "
+        "training loss falls and the validation loss rises. There is no rule for when a series is solved."
+    ),
+    source=(
+        "Connor, Martin & Atlas 1994, Recurrent neural networks and robust time series prediction; the "
+        "sunspot numbers: NOAA National Geophysical Data Center, yearly means 1700 to 2008, public domain"
+    ),
+    loss_reason="Squared error: the answer is a number, and being far off is worse than being a little off.",
+    config=SeriesConfig,
+    task=Series,
+    defaults={"steps": 500, "learning_rate": 0.003},
+    needs_corpus=True,
+    needs_table=True,
+)
