@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import first_loss, pages, rows, scan_speed, throughput
+from benchmarks import first_loss, inspections, pages, rows, scan_speed, throughput
 from benchmarks.report import HEADER, Result, write
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="side-by-side repeats of each measurement")
     parser.add_argument(
         "--only",
-        choices=["updates", "scan", "first-loss", "rows", "pages"],
+        choices=["updates", "scan", "first-loss", "rows", "pages", "inside"],
         help="measure and print one part",
     )
     given = parser.parse_args()
@@ -31,6 +31,7 @@ def main() -> int:
         "first-loss": lambda: first_loss.measure(given.repeats),
         "rows": lambda: rows.measure(given.repeats, given.peer_python),
         "pages": pages.measure,
+        "inside": lambda: inspections.measure(given.repeats),
     }
     console = Console(width=None if sys.stdout.isatty() else 160)
     results: list[Result] = []

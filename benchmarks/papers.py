@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.experiments import EXPERIMENTS, Cell, Experiment, Outcome
+from benchmarks.experiments import EXPERIMENTS, Cell, Experiment, Outcome, reach
 from benchmarks.report import FOLDER, processor
 from benchmarks.service import ROOT, Service
 from trainer.schema import Run, RunState
@@ -121,6 +121,8 @@ def entry(found: list[Outcome]) -> str:
         text += f"; {statistics.median(run.updates for run in solved):,.0f} updates"
     if len(solved) < len(found):
         text += f"; {statistics.median(run.error for run in found):.0%} wrong"
+    if any(run.lengths for run in found):
+        text += f"; 95% right up to length {statistics.median(reach(run) for run in found):.0f}"
     return text
 
 

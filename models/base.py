@@ -142,14 +142,18 @@ class Network(nn.Module, ABC, Generic[State]):
             x: (B, T, D) inputs.
             state: the state before the first timestep.
             first: as in ``forward``.
-            teacher: (B, T, O) the outputs wished for; NaN where a task wishes for none, and the network reads
-                its own.
+            teacher: (B, T, O) the outputs wished for, as the network would read them; NaN where a task wishes
+                for none, and the network reads its own.
 
         Returns:
             As ``forward``, which is what a network that reads no outputs does.
         """
         del teacher
         outputs: tuple[Tensor, State] = self(x, state, first)
+        return outputs
+
+    def fed_back(self, outputs: Tensor) -> Tensor:
+        """How (..., O) outputs look to a network that reads them again: as they are, or squashed."""
         return outputs
 
     def gates(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:

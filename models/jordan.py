@@ -56,8 +56,9 @@ class Jordan(Network[JordanState]):
 
     with s and ŷ zero before the first timestep. The state has as many numbers as there are outputs, so all
     that is to be remembered must be said aloud. With teacher forcing, training reads for ŷ the right output
-    wherever the task has one; no gradient passes through that. Deviations from the paper: its outputs are
-    logistic; here y is linear, for the task's loss, and f squashes what is fed back.
+    wherever the task has one: of a symbol its one-hot code, of a number f of that, as ŷ is in every test. No
+    gradient passes through that. Deviations from the paper: its outputs are logistic; here y is linear, for
+    the task's loss, and f squashes what is fed back.
     """
 
     def __init__(self, config: JordanConfig, input_size: int, output_size: int) -> None:
@@ -94,6 +95,9 @@ class Jordan(Network[JordanState]):
     ) -> tuple[Tensor, JordanState]:
         outputs, states = self._loop(x, state, teacher)
         return self._wanted(outputs, first), states[-1]
+
+    def fed_back(self, outputs: Tensor) -> Tensor:
+        return self.feedback(outputs)
 
     def weight_roles(self) -> dict[str, Tensor]:
         return {"Wx/0": self.input.weight, "Ws/0": self.context.weight, "Wy": self.readout.weight}

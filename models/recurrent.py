@@ -41,10 +41,12 @@ class RecurrentConfig(LayeredConfig):
     @classmethod
     def _eigenvalues(cls, given: Any, info: ValidationInfo) -> Any:
         needed = given == "smart_tanh" or isinstance(given, float)
-        if needed and info.data.get("hidden_size", 0) > LARGEST_FOR_EIGENVALUES:
+        # The time goes with the cube of the size.
+        largest = int(LARGEST_FOR_EIGENVALUES / info.data.get("layers", 1) ** (1 / 3))
+        if needed and info.data.get("hidden_size", 0) > largest:
             raise ValueError(
-                "the eigenvalues of so large a Ws take too long to find; choose a hidden size of "
-                f"{LARGEST_FOR_EIGENVALUES} or less, or another start"
+                "the eigenvalues of so large a Ws in each layer take too long to find; choose a hidden size "
+                f"of {largest} or less, or another start"
             )
         return given
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from models.base import ModelSpec, Network, NetworkConfig
+from models.base import ModelSpec, Network, NetworkConfig, named_tensors
 from models.bptt.omega import recurrent_weights
 from trainer.errors import ConfigError, errors_of
 from trainer.schema import FieldError, RunConfig
@@ -21,6 +21,12 @@ _COPIES_OF_WEIGHTS = 4
 """Weights, gradients and two moments of Adam."""
 _COPIES_OF_STATES = 12
 """Of each (B, T, H) state in a forward and backward pass: gates, their inputs, and their gradients."""
+_COPIES_WITH_OMEGA = 48
+"""The same where Ω is on, which keeps a graph of all timesteps' second derivatives (measured: a GRU's 46)."""
+_COPIES_OF_EMBEDDINGS = 6
+"""Of each (B, T, E) embedded input: in the order of each layer that reads it, and gradients (an LSTM's 6)."""
+_COPIES_OF_HELD = 4
+"""Of all that a network holds of a sequence at one timestep: delay lines hold far more than they make."""
 CHECKPOINT_LIMIT = 480 * 10**6
 """Bytes of one checkpoint. It travels in one report, of at most 512 MiB, and lies in one row."""
 _CHECKPOINT_COPIES = 3
@@ -153,12 +159,6 @@ def _wrong_length(field: str, longest: int | None, spec: TaskSpec, config: TaskC
     return []
 
 
-def _sequences(config: RunConfig) -> int:
-    """Sequences whose states a run holds at once: of a batch, or of the probe."""
-    probe = config.analysis.probe_size if config.analysis.every is not None else 1
-    return max(config.training.batch_size, probe)
-
-
 def _timesteps(config: RunConfig, task: TaskConfig) -> int:
     """Timesteps of the longest training sequence."""
     if config.training.longest is None:
@@ -172,12 +172,19 @@ def _check_memory(
     size = 8 if config.training.precision == "64" else 4
     weights = sum(p.numel() for p in network.parameters())
     width = model_config.state_size
-    symbols = 2 * network.input_size + 3 * network.output_size
-    rows = _sequences(config) * _timesteps(config, task_config)
-    of_sequences = size * rows * (_COPIES_OF_STATES * width + symbols)
-    _refuse_over(of_sequences, config)
-    # Of a carried state there are two numbers for each unit of each sequence, an LSTM's h and c.
-    checkpoint = size * (_CHECKPOINT_COPIES * weights + 2 * config.training.batch_size * width)
+    held = sum(tensor.shape[1] for _, tensor in named_tensors(network.initial_state(1)))
+    embedding = network.weight_roles().get("We")
+    embedded = 0 if embedding is None else embedding.shape[0]
+    per_timestep = 2 * network.input_size + 3 * network.output_size + _COPIES_OF_EMBEDDINGS * embedded
+    batch, timesteps = config.training.batch_size, _timesteps(config, task_config)
+    copies = _COPIES_OF_STATES if config.training.omega is None else _COPIES_WITH_OMEGA
+    training = batch * (timesteps * (copies * width + per_timestep) + _COPIES_OF_HELD * held)
+    # A recording keeps the gradient of all that is held, at every timestep.
+    recorded = max(_COPIES_OF_STATES * width, _COPIES_OF_HELD * held) + per_timestep
+    probe = 0 if config.analysis.every is None else config.analysis.probe_size * timesteps * recorded
+    of_sequences, is_probe = size * max(training, probe), probe > training
+    _refuse_over(of_sequences, config, is_probe)
+    checkpoint = size * (_CHECKPOINT_COPIES * weights + batch * held)  # with the state that a stream carries
     if checkpoint > CHECKPOINT_LIMIT:
         raise ConfigError(
             [
@@ -194,13 +201,12 @@ def _check_memory(
                 )
             ]
         )
-    _refuse_over(of_sequences + size * _COPIES_OF_WEIGHTS * weights, config)
+    _refuse_over(of_sequences + size * _COPIES_OF_WEIGHTS * weights, config, is_probe)
 
 
-def _refuse_over(needed: int, config: RunConfig) -> None:
+def _refuse_over(needed: int, config: RunConfig, is_probe: bool) -> None:
     if needed <= MEMORY_LIMIT:
         return
-    is_probe = _sequences(config) > config.training.batch_size
     field, value, what = (
         ("analysis.probe_size", config.analysis.probe_size, "probe batch")
         if is_probe

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ValidationError
+from torch import Tensor
 
 from models import MODELS
 from models.base import ModelSpec, Network, NetworkConfig
@@ -234,6 +235,10 @@ def _schema(config: type[BaseModel]) -> dict[str, Any]:
 
 _MEASURED_OPERATIONS = 2e8
 """Multiplications that a measurement may take: about a tenth of a second on one core."""
+_MEASURED_SECONDS = 1.0
+"""That it may take in all: a loop over timesteps costs most by their number, however small the network."""
+_FIRST_TIMESTEPS = 64
+"""Measured alone first, where there are more, to see how many of them fit into that."""
 _REPEATS = 3
 
 
@@ -306,15 +311,20 @@ def _seconds_per_update(network: Network[Any], resolved: Resolved, training: Tra
     inputs = torch.rand(
         rows, measured, task.input_size, generator=torch.Generator().manual_seed(0), dtype=kind
     )
-    times = []
-    for _ in range(_REPEATS):
+
+    def seconds(x: Tensor) -> float:
         began = time.perf_counter()
-        outputs, _ = network(inputs)
+        outputs, _ = network(x)
         torch.autograd.grad(outputs.square().mean(), list(network.parameters()), allow_unused=True)
         if training.omega is not None:
-            omega(network, inputs, None, lambda made: made.square().mean())
-        times.append(time.perf_counter() - began)
-    per_timestep = min(times) / measured  # the others were disturbed, or paid for a first call
+            omega(network, x, None, lambda made: made.square().mean())
+        return time.perf_counter() - began
+
+    if measured > _FIRST_TIMESTEPS:
+        first = seconds(inputs[:, :_FIRST_TIMESTEPS]) / _FIRST_TIMESTEPS
+        measured = max(_FIRST_TIMESTEPS, min(measured, int(_MEASURED_SECONDS / _REPEATS / first)))
+    # The least: the others were disturbed, or paid for a first call.
+    per_timestep = min(seconds(inputs[:, :measured]) for _ in range(_REPEATS)) / measured
     return per_timestep * timesteps * training.batch_size / rows
 
 

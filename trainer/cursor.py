@@ -143,8 +143,14 @@ class Cursor(Generic[State]):
         self.batches += 1
 
     def _taught(self, batch: Batch) -> Tensor:
-        """(B, T, O) the outputs wished for; NaN before the first scored one, too."""
+        """(B, T, O) the outputs wished for, as they are read; NaN before the first scored one, too.
+
+        A target of squared error is what an output should be, so it is squashed as that would be. One-hot
+        symbols are what comes of the squashing.
+        """
         wished = self.task.teacher(batch).to(self.device, batch.inputs.dtype)
+        if self.task.loss_kind == "mse":
+            wished = self.network.fed_back(wished)
         unasked = wished.new_full((len(wished), batch.first, self.task.output_size), torch.nan)
         return torch.cat((unasked, wished), dim=1)
 

@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Generator, Tensor, optim
 
-from models.base import Network
+from models.base import Network, map_state
 from models.bptt.omega import omega, recurrent_weights
 from trainer.checkpoint import random_state, set_random_state
 from trainer.clipping import Clipped, clip_gradients
@@ -279,7 +279,9 @@ class RecurrentTraining(pl.LightningModule):
             return summed / work.scored_in_batch
 
         self.network.eval()  # Ω is a property of the whole network, not of one with units dropped out
-        found = omega(self.network, work.inputs, work.state, loss)
+        # Ω is reckoned outside autocast, which may have left a state of 16 bits.
+        state = map_state(lambda held: held.to(work.inputs.dtype), work.state)
+        found = omega(self.network, work.inputs, state, loss)
         self.network.train()
         for role, weight in recurrent_weights(self.network).items():
             assert weight.grad is not None

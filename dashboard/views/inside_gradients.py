@@ -25,7 +25,7 @@ from dashboard.charts.weights import role_order, role_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import number, plain, share
 from dashboard.theme import RUN_COLORS, run_color, run_dash
-from dashboard.views.inside_parts import Look, heading
+from dashboard.views.inside_parts import Look, choose, heading
 from dashboard.views.parts import model_entry
 from trainer.schema import (
     CliffView,
@@ -62,14 +62,8 @@ def draw_diagnosis(look: Look, found: DiagnosisView) -> None:
         else:
             st.caption("This run has recorded no gradient through time.")
         return
-    name = st.selectbox(
-        "State",
-        sorted(recorded, key=quantity_order),
-        format_func=quantity_title,
-        key="through-state",
-        bind="query-params",
-        width=280,
-    )
+    states = sorted(recorded, key=quantity_order)
+    name = choose("State", states, key="through-state", words=quantity_title, width=280)
     newest = [sample.content for sample in look.service.samples(look.run.id, limit=3)]
     marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
     heading(
@@ -144,18 +138,13 @@ def _several(look: Look, found: DiagnosisView, name: str) -> None:
 def draw_triangle(look: Look, found: TriangleView) -> None:
     """One quantity's triangle, and how it fades with the distance."""
     options = [*sorted(found.states, key=quantity_order), *sorted(found.weights, key=role_order)]
-    name = st.selectbox(
-        "Show",
-        options,
-        format_func=lambda key: (
-            f"‖∂Eₜ/∂sₖ‖: {quantity_title(key)}"
-            if key in found.states
-            else f"Part of ∂Eₜ/∂W: {role_title(key)}"
-        ),
-        key="triangle-show",
-        bind="query-params",
-        width=420,
-    )
+
+    def title(key: str) -> str:
+        if key in found.states:
+            return f"‖∂Eₜ/∂sₖ‖: {quantity_title(key)}"
+        return f"Part of ∂Eₜ/∂W: {role_title(key)}"
+
+    name = choose("Show", options, key="triangle-show", words=title, width=420)
     is_state = name in found.states
     rows: Grid = found.states[name] if is_state else found.weights[name]
     quantity = norm_symbol(name).replace("loss", "Eₜ") if is_state else f"‖part of ∂Eₜ/∂{name.split('/')[0]}‖"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -115,6 +115,18 @@ def _working(what: str) -> Iterator[None]:
         yield
     finally:
         place.empty()
+
+
+def choose(label: str, options: Sequence[str], *, key: str, words: Callable[[str], str], width: int) -> str:
+    """One of the options, kept in the address under ``key`` by its own name and not by its words."""
+    asked = st.query_params.get(key)
+    st.session_state[key] = asked if asked in options else options[0]
+
+    def remember() -> None:
+        st.query_params[key] = st.session_state[key]
+
+    chosen: str = st.selectbox(label, options, format_func=words, key=key, on_change=remember, width=width)
+    return chosen
 
 
 def heading(title: str, about: str = "") -> None:

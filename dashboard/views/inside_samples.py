@@ -11,6 +11,7 @@ from dashboard.charts.gates import visible
 from dashboard.charts.rewind import FUTURES, loss_figure, norm_figure
 from dashboard.charts.samples import forecast_figure, sequence_figure
 from dashboard.components.live_plot import live_plot
+from dashboard.fields import label_of
 from dashboard.text import number, plain, share
 from dashboard.views.inside_parts import Look, heading
 from dashboard.views.parts import task_entry
@@ -126,7 +127,9 @@ def _guess_words(written: WrittenSymbol) -> str:
 
 def draw_rewind(look: Look, found: RewindView) -> None:
     """Both futures of the checkpoint."""
-    changes = "; ".join(f"{plain(setting)}: {plain(words)}" for setting, words in found.changes.items())
+    changes = "; ".join(
+        f"{plain(label_of(setting))}: {plain(words)}" for setting, words in found.changes.items()
+    )
     st.markdown(f"Changed: **{changes}**." if changes else "Nothing is changed: choose a setting above.")
     if found.note:
         st.caption(plain(found.note))

@@ -13,7 +13,7 @@ from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import number, plain, share
 from dashboard.theme import RUN_COLORS, Dash, run_color, run_dash
-from dashboard.views.inside_parts import Look, heading
+from dashboard.views.inside_parts import Look, choose, heading
 from dashboard.views.inside_samples import draw_samples, verdict
 from trainer.schema import GatesView, Grid, Place, PlacesView, SurgerySide, SurgeryView
 
@@ -95,12 +95,11 @@ def _track(look: Look, found: GatesView, unit: int, tokens: Sequence[str] | None
     layers = sorted({name.partition("/")[2] for name in found.states})
     layer = layers[0]
     if len(layers) > 1:
-        layer = st.selectbox(
+        layer = choose(
             "Layer of the unit",
             layers,
-            format_func=lambda key: f"layer {int(key) + 1}",
             key="gates-layer",
-            bind="query-params",
+            words=lambda key: f"layer {int(key) + 1}",
             width=180,
         )
     tracks: dict[str, tuple[str, Dash, list[float | None]]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -77,7 +77,7 @@ def test_a_control_changes_the_view_and_a_reload_keeps_it(
     length = page.get_by_role("spinbutton", name="Length (timesteps)")
     length.fill("10")
     length.press("Tab")
-    until(lambda: parse_qs(urlsplit(page.url).query).get("triangle.length") == ["10"], "the address")
+    page.wait_for_url("**triangle.length=10*")
     lags = f"document.querySelector('{PLOT}').closest('.unfold-plot').data[0].x.length"
     until(lambda: page.evaluate(lags) == 10, "ten timesteps")
     page.reload()

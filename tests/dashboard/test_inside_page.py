@@ -116,6 +116,9 @@ def test_an_inspection_is_computed_once_for_the_same_question(
     app.selectbox(key="triangle-show").set_value("Ws/0").run()
     assert len(fake.inspected) == before
     assert "its norm here is 2.5" in words(app).replace("*", "")
+    assert app.query_params["triangle-show"] == "Ws/0"
+    again = opened(open_page, run, "triangle", **{"triangle-show": "Wx/0"})
+    assert again.selectbox(key="triangle-show").value == "Wx/0"
 
 
 def test_a_view_without_meaning_says_why_and_is_no_error(

@@ -171,6 +171,10 @@ def test_eigenvalues_of_a_huge_matrix_are_refused() -> None:
     for settings in ({"spectral_radius": 1.0}, {"init": "smart_tanh"}):
         with pytest.raises(pydantic.ValidationError, match="512 or less"):
             MODELS["elman"].config.model_validate({"hidden_size": 513, **settings})
+        # Each layer has its own, and the time goes with the cube of the size.
+        with pytest.raises(pydantic.ValidationError, match="256 or less"):
+            MODELS["elman"].config.model_validate({"hidden_size": 257, "layers": 8, **settings})
+        MODELS["elman"].config.model_validate({"hidden_size": 256, "layers": 8, **settings})
 
 
 # --- Dropout and embedding ---------------------------------------------------------------------------

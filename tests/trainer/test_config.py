@@ -149,6 +149,54 @@ def test_memory_counts_the_longest_training_length_and_64_bits() -> None:
     resolve(config(**{**fits, "training": {"batch_size": 1500}}), corpora)
 
 
+@pytest.mark.parametrize(
+    ("given", "smaller"),
+    [
+        (
+            {
+                "model": {"name": "elman", "hidden_size": 1, "embedding_size": 1024},
+                "training": {"batch_size": 1000},
+            },
+            {"model": {"name": "elman", "hidden_size": 1}},
+        ),
+        (
+            {"model": {"name": "gru", "hidden_size": 128}, "training": {"batch_size": 512, "omega": 1}},
+            {"training": {"batch_size": 512}},
+        ),
+        (
+            {
+                "model": {"name": "tdnn", "delays": 256, "hidden_size": 4},
+                "task": {"name": "words", "vocabulary": 2000, "length": 2},
+                "training": {"batch_size": 2000},
+            },
+            {"model": {"name": "tdnn", "delays": 2, "hidden_size": 4}},
+        ),
+    ],
+    ids=["embedding", "omega", "delay lines"],
+)
+def test_memory_counts_what_lies_beside_the_hidden_state(
+    given: dict[str, Any], smaller: dict[str, Any]
+) -> None:
+    """Embedded inputs (an LSTM takes 6 copies), Ω's graph (a GRU's 46 states), the inputs on a line."""
+    whole = {"task": {"name": "adding", "length": 1000}, **given}
+    (error,) = refusal(config(**whole))
+    assert error.field == "training.batch_size"
+    assert "GiB" in error.problem
+    resolve(config(**{**whole, **smaller}), corpora)
+
+
+def test_the_probe_of_a_network_with_long_delay_lines_is_refused_by_its_own_name() -> None:
+    """The gradient of all that stands on the lines is taken at every timestep."""
+    given = {
+        "model": {"name": "tdnn", "delays": 256, "hidden_size": 4},
+        "task": {"name": "random_permutation", "length": 500},
+        "training": {"batch_size": 8},
+    }
+    (error,) = refusal(config(**given, analysis={"probe_size": 64}))
+    assert error.field == "analysis.probe_size"
+    resolve(config(**given, analysis={"every": None}), corpora)
+
+
 def test_all_bad_settings_are_named_at_once() -> None:
     errors = refusal(config(model={"name": "gru", "hidden_size": -1, "wings": 2}, task={"name": "flying"}))
     assert {e.field for e in errors} == {"model.hidden_size", "model.wings", "task.name"}
@@ -292,6 +340,27 @@ def test_an_estimate_of_a_large_batch_measures_a_part_of_it() -> None:
     network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[0] * given[0].shape[1]))
     assert _seconds_per_update(network, resolved, made.training) > 0
     assert max(seen) * network.multiplications_per_timestep() < 1e9
+
+
+def test_an_estimate_of_a_long_loop_measures_its_first_timesteps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 timesteps of 8 layers of the smallest sLSTM take half a minute, of which weights tell nothing."""
+
+    def longest(name: str) -> int:
+        seen: list[int] = []
+        made = config(
+            model={"name": name, "hidden_size": 2, "layers": 1},
+            task={"name": "parity", "length": 300},
+            training={"batch_size": 1},
+        )
+        resolved = resolve(made, corpora)
+        network = resolved.network()
+        network.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[1]))
+        assert _seconds_per_update(network, resolved, made.training) > 0
+        return max(seen)
+
+    assert longest("lru") == 300
+    monkeypatch.setattr("trainer.config._MEASURED_SECONDS", 0.001)
+    assert longest("slstm") == 64
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:

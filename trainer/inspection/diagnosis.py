@@ -90,12 +90,16 @@ def _gradients(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
     loudest, share = int(norms.argmax()), float(norms[early] / norms.max())
     numbers |= {"timestep": float(early), "gradient share": share}
     what = "the first informative timestep" if informative is not None else "the first timestep"
+    # Timesteps are told as the charts number them, from 1.
     told = (
-        f"At update {newest[name][0]:,} the gradient of {name} at {what}, {early}, is {share:.2g} of that at "
-        f"timestep {loudest}"
+        f"At update {newest[name][0]:,} the gradient of {name} at {what}, {early + 1}, is {share:.2g} of that "
+        f"at timestep {loudest + 1}"
     )
     if loudest <= early:
-        yield f"{told}, where it is largest: it does not fade on its way back."
+        yield (
+            f"At update {newest[name][0]:,} the gradient of {name} is largest at timestep {loudest + 1}, as "
+            f"early as {what}, {early + 1}: it does not fade on its way back."
+        )
     elif share < VANISHED:
         yield f"{told}: it has vanished, and what happens there is hardly ever heard."
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import Field
@@ -53,21 +54,14 @@ class Series(Task):
     loss_unit = "squared error, in spreads"
     error_unit = "wrong forecasts"
 
-    same_as_before: float
-    """Mean squared error, on the validation windows, of forecasting the number just read."""
-
     def __init__(self, config: SeriesConfig, text: str) -> None:
         """Raises SettingError (corpus, column or length) where there is nothing to forecast."""
         try:
-            table = read_table(text)
+            parts = _standardised(text, config.column)
         except TableError as error:
             raise SettingError("corpus", config.corpus, error.problem, error.remedy) from None
-        self.column, column = _chosen(table, config.column)
-        values = torch.tensor(_filled(column), dtype=torch.float64)
-        cut = int(len(values) * TRAINING_SHARE)
-        # The last number read in training is the first in validation: there it is only an input.
-        training, validation = values[:cut], values[cut - 1 :]
-        spare = len(validation) - 1
+        self.column, self.mean, self.spread, training, self._last_fifth = parts
+        spare = len(self._last_fifth) - 1
         if spare < config.length:
             raise SettingError(
                 "length",
@@ -76,27 +70,31 @@ class Series(Task):
                 f"choose a length of {spare} or less, or a longer series",
             )
         self.length = config.length
-        self.mean, self.spread = float(training.mean()), float(training.std(correction=0))
-        if not (math.isfinite(self.spread) and self.spread > 0):
-            raise SettingError(
-                "column",
-                self.column,
-                "its first four fifths are the same number throughout, or too large to reckon with",
-                "choose another column",
-            )
-        training, validation = ((part - self.mean) / self.spread for part in (training, validation))
-        self._training = training.float().unfold(0, self.length + 1, 1)
-        self._validation = validation.float().unfold(0, self.length + 1, 1)
-        targets = self._validation[:, 1:]
-        self._chance = Chance(
-            loss=float(targets.double().square().mean()),
-            error=float((targets.abs() > TOLERANCE).double().mean()),
-        )
-        self.same_as_before = float((targets - self._validation[:, :-1]).double().square().mean())
+        self._training = training.unfold(0, self.length + 1, 1)
+        self._validation = self._last_fifth.unfold(0, self.length + 1, 1)
 
-    @property
+    @cached_property
     def chance(self) -> Chance:
-        return self._chance
+        targets = self._last_fifth[1:].double()
+        return Chance(
+            loss=self._over_windows(targets.square()),
+            error=self._over_windows((targets.abs() > TOLERANCE).double()),
+        )
+
+    @cached_property
+    def same_as_before(self) -> float:
+        """Mean squared error, on the validation windows, of forecasting the number just read."""
+        return self._over_windows(self._last_fifth.double().diff().square())
+
+    def _over_windows(self, of_targets: Tensor) -> float:
+        """The mean over all validation windows of what each target has, (N,): those inside are in many.
+
+        Counted rather than laid out: a long series has more numbers in its windows than memory.
+        """
+        place = torch.arange(len(of_targets))
+        most = min(self.length, len(self._validation))
+        windows = torch.minimum(place + 1, len(of_targets) - place).clamp(max=most).double()
+        return float((of_targets * windows).sum() / windows.sum())
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         return _drawn(self._training, batch_size, generator)
@@ -153,6 +151,48 @@ class Series(Task):
     def _in_own_units(self, values: Tensor) -> list[float]:
         numbers: list[float] = (values.double() * self.spread + self.mean).tolist()
         return numbers
+
+
+class _Parts(NamedTuple):
+    """A column, cut in two and standardised."""
+
+    name: str
+    mean: float
+    spread: float
+    """Both of the training part, in the column's own units."""
+    training: Tensor
+    """(N,) float32"""
+    last_fifth: Tensor
+    """(M + 1,) float32. The first is the last of the training part: here it is only an input."""
+
+
+@lru_cache(maxsize=1)
+def _standardised(text: str, column: str | None) -> _Parts:
+    """Kept, and shared by the tasks of all lengths: a run with random lengths builds hundreds.
+
+    Raises TableError, or SettingError (of ``column``) where there is nothing to forecast.
+    """
+    name, numbers = _chosen(read_table(text), column)
+    values = torch.tensor(_filled(numbers), dtype=torch.float64)
+    cut = int(len(values) * TRAINING_SHARE)
+    training, validation = values[:cut], values[cut - 1 :]
+    mean, spread = float(training.mean()), float(training.std(correction=0))
+    if not (math.isfinite(spread) and spread > 0):
+        raise SettingError(
+            "column",
+            name,
+            "its first four fifths are the same number throughout, or too large to reckon with",
+            "choose another column",
+        )
+    training, validation = (((part - mean) / spread).float() for part in (training, validation))
+    if not bool(validation.square().isfinite().all()):
+        raise SettingError(
+            "column",
+            name,
+            "its last fifth holds numbers too large to reckon with, beside the first four",
+            "look for mistakes in the file, or choose another column",
+        )
+    return _Parts(name, mean, spread, training, validation)
 
 
 def _chosen(table: Table, name: str | None) -> tuple[str, array[float]]:

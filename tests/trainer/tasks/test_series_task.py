@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Generator
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import MODELS
 from trainer.corpora import builtin_corpora
@@ -97,6 +99,35 @@ def test_chance_and_same_as_before_are_exact_over_all_validation_windows() -> No
     assert task.same_as_before == pytest.approx(same / count, rel=1e-5)
 
 
+class _Largest(TorchDispatchMode):
+    """Watches the memory of whatever an operation gives; a view has that of what it is a view of."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.bytes = max(self.bytes, made.untyped_storage().nbytes())
+        return made
+
+
+def test_the_windows_of_a_long_series_are_never_laid_out() -> None:
+    """Of a file of 20 MB they would hold 32 GB; chance is told at each change in the form."""
+    with _Largest() as largest:
+        task = make(walk(5_000), length=500)
+        assert task.chance.loss > 0
+        assert task.same_as_before > 0
+    assert 0 < largest.bytes <= 5_000 * 8
+
+
+def test_all_lengths_share_one_copy_of_the_series() -> None:
+    """A run with random lengths builds a task for each."""
+    values = walk(200)
+    short, long = make(values, length=5), make(values, length=30)
+    for part in ("_training", "_validation"):
+        assert getattr(short, part).data_ptr() == getattr(long, part).data_ptr()
+
+
 def test_guessers_measure_these_levels_on_validation_batches() -> None:
     task = make(walk(400, seed=2), length=10)
     batch = task.draw_validation(5_000, Generator().manual_seed(0))
@@ -163,6 +194,7 @@ def test_a_column_is_chosen_by_name_and_the_first_of_numbers_without_one() -> No
         ({}, "Once upon a time, there was.\n" * 90, "corpus", "upload a CSV file"),
         ({"length": 3}, table([5.0] * 80 + list(walk(20))), "column", "the same number throughout"),
         ({"length": 3}, table([1e300, -1e300] * 40), "column", "too large to reckon with"),
+        ({"length": 3}, table([*walk(99), 1e300]), "column", "its last fifth holds numbers too large"),
     ],
 )
 def test_what_cannot_be_forecast_is_refused_with_the_setting_to_change(

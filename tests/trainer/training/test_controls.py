@@ -123,6 +123,15 @@ def test_omega_works_window_by_window_with_dropout_and_without_touching_it(servi
     assert all(value > 0 for value in service.points("omega").values())
 
 
+@pytest.mark.parametrize("name", ["elman", "lstm"])
+def test_omega_takes_the_state_that_a_bf16_window_has_left(service: Any, name: str) -> None:
+    """A stream's second batch begins from a state of 16 bits; Ω is reckoned in 32."""
+    training = {**STREAM["training"], "omega": 4.0, "precision": "bf16", "steps": 5}
+    service.train(config(**{**STREAM, "model": {"name": name, "hidden_size": 8}, "training": training}))
+    assert service.end.state is RunState.FINISHED, service.end.reason
+    assert len(service.points("omega")) == 5
+
+
 @pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].keeps_state])
 def test_every_recurrent_network_either_takes_omega_or_refuses_it_at_launch(service: Any, name: str) -> None:
     service.train(config(model={"name": name, "hidden_size": 8}, training={"omega": 1.0, "steps": 3}))

@@ -207,7 +207,8 @@ def taught_by_hand(
         if t == start:
             state = type(state)(*(tuple(part.detach() for part in parts) for parts in state))
         output, state = net.step(x[:, t], state)
-        state = state._replace(y=(torch.where(asked[:, t, None], y[:, t], state.y[0]),))
+        right = torch.sigmoid(y[:, t])  # as the network would read an output of y
+        state = state._replace(y=(torch.where(asked[:, t, None], right, state.y[0]),))
         if t >= begin:
             errors = ((output - y[:, t]) ** 2).mean(dim=-1)
             loss = loss + errors[asked[:, t]].sum() / count
@@ -237,6 +238,21 @@ def test_a_taught_network_reads_the_right_outputs_through_windows_and_batches(
             expected = taught_by_hand(net, x, y, everything, start, here + begin, here + end, B * 20)
             for got, want in zip(gradients(net), expected, strict=True):
                 torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("feedback", ["sigmoid", "tanh", "softmax", "linear"])
+def test_a_taught_network_that_is_always_right_reads_what_it_will_read_in_tests(feedback: str) -> None:
+    """Its own outputs as targets: teaching then changes nothing, however outputs are squashed."""
+    spec = MODELS["jordan"]
+    settings = {"hidden_size": H, "feedback": feedback, "teacher_forcing": True}
+    net = spec.build(spec.config(**settings), D, O, seed=3).double()  # type: ignore[arg-type]
+    batch = random_batch(B, 8, seed=4)
+    with torch.no_grad():
+        alone, _ = net(batch.inputs)
+    made = module(Drawn([batch._replace(targets=alone)]), net)
+    work = made.cursor.next()
+    taught, _ = net.forward_taught(work.inputs, work.state, 0, work.teacher)
+    torch.testing.assert_close(taught, alone, rtol=1e-12, atol=1e-14)
 
 
 def test_where_a_task_wishes_for_nothing_a_taught_network_reads_its_own_output() -> None:

@@ -1,0 +1,171 @@
+"""(f) Looking inside: what recording costs a run, the triangle's time, how long each view lets one wait."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor, optim
+
+from benchmarks.pages import milliseconds
+from benchmarks.report import Result, median, percentile_95
+from benchmarks.service import Service
+from models import MODELS
+from models.base import Network
+from models.bptt.state_gradients import state_gradient_norms
+from models.bptt.triangle import triangle
+from trainer.inspection import VIEWS
+from trainer.schema import RunState
+
+EVERY, PROBE, LENGTH, BATCH_SIZE, HIDDEN_SIZE = 50, 8, 50, 32, 64
+TRIANGLE_LENGTHS = (50, 100, 200)
+AT_ONCE, REQUESTS = 10, 150
+RUN = {
+    "task": {"name": "adding", "length": LENGTH},
+    "training": {"steps": 400, "learning_rate": 0.004, "accelerator": "cpu"},
+}
+
+
+def measure(repeats: int) -> list[Result]:
+    """Costs of recording, of the triangle, and of the views of a real run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        results = recordings(repeats) + triangles(repeats)
+    finally:
+        torch.set_num_threads(threads)
+    return results + views(repeats)
+
+
+def build(name: str) -> Network[Any]:
+    """A network of the usual size for two inputs and one output."""
+    spec = MODELS[name]
+    return spec.build(spec.config.model_validate({"hidden_size": HIDDEN_SIZE}), 2, 1, seed=0)
+
+
+def squared(outputs: Tensor) -> Tensor:
+    """A loss at the last timestep."""
+    return outputs[:, -1].square().mean()
+
+
+def recordings(repeats: int) -> list[Result]:
+    """The gradient through time, once in ``EVERY`` updates, beside those updates; the two take turns."""
+    results = []
+    for name, spec in MODELS.items():
+        network = build(name)
+        if not spec.keeps_state:
+            continue
+        optimizer = optim.Adam(network.parameters(), fused=True)
+        x, probe = torch.rand(BATCH_SIZE, LENGTH, 2), torch.rand(PROBE, LENGTH, 2)
+        shares = []
+        for turn in range(repeats + 1):
+            began = time.perf_counter()
+            for _ in range(EVERY):
+                optimizer.zero_grad()
+                outputs, _ = network(x, None, LENGTH - 1)
+                outputs.square().mean().backward()
+                optimizer.step()
+            updated = time.perf_counter()
+            state_gradient_norms(network, probe, None, squared)
+            if turn:  # the first one warms up
+                shares.append(100 * (time.perf_counter() - updated) / (updated - began))
+        results.append(
+            Result(
+                name=f"Gradient through time, every {EVERY} updates, {spec.title}",
+                ours=f"probe of {PROBE}",
+                peer=f"{EVERY} updates of {BATCH_SIZE} sequences",
+                measure="%",
+                value=median(shares),
+                goal=3,
+                at_least=False,
+                repeats=shares,
+            )
+        )
+    return results
+
+
+def triangles(repeats: int) -> list[Result]:
+    """The whole triangle of each network, with a loss at every timestep, and how its time grows."""
+    results = []
+    for name, spec in MODELS.items():
+        network = build(name)
+        times: dict[int, list[float]] = {length: [] for length in TRIANGLE_LENGTHS}
+        for _ in range(max(2, repeats // 2)):
+            for length, took in times.items():
+                x = torch.rand(PROBE, length, 2)
+                began = time.perf_counter()
+                triangle(network, x, None, lambda y: y.square().mean(dim=(0, 2)))
+                took.append(time.perf_counter() - began)
+        short, *_, long = TRIANGLE_LENGTHS
+        power = math.log(min(times[long]) / min(times[short])) / math.log(long / short)
+        shown = ", ".join(f"{length}: {median(took):.2f} s" for length, took in times.items())
+        results.append(
+            Result(
+                name=f"Triangle, {long} timesteps, {spec.title}",
+                ours=f"{shown}; grows as T^{power:.1f}",
+                peer="",
+                measure="s",
+                value=median(times[long]),
+                goal=2,
+                at_least=False,
+                repeats=times[long],
+            )
+        )
+    return results
+
+
+def views(repeats: int) -> list[Result]:
+    """Every view of a finished run at its defaults; and the table of runs while ten of them are computed."""
+    results = []
+    with TemporaryDirectory() as folder, Service(Path(folder)) as service:
+        run = service.finish(service.launch({"model": {"name": "lstm", "hidden_size": HIDDEN_SIZE}, **RUN}))
+        if run.state is not RunState.FINISHED:
+            raise RuntimeError(f"run {run.id} is {run.state}: {run.reason}")
+        path = f"/runs/{run.id}/inspect"
+        for name, spec in VIEWS.items():
+            times = []
+            for _ in range(repeats):
+                began = time.perf_counter()
+                service.call("POST", path, json={"view": name})
+                times.append(time.perf_counter() - began)
+            results.append(
+                Result(
+                    name=f"View “{spec.title}”, LSTM on adding",
+                    ours="at its defaults",
+                    peer="",
+                    measure="s",
+                    value=median(times),
+                    goal=2,
+                    at_least=False,
+                    repeats=times,
+                )
+            )
+        asked = [
+            threading.Thread(target=service.call, args=("POST", path), kwargs={"json": {"view": "triangle"}})
+            for _ in range(AT_ONCE)
+        ]
+        for thread in asked:
+            thread.start()
+        waits: list[float] = []
+        while len(waits) < REQUESTS and any(thread.is_alive() for thread in asked):
+            waits.append(milliseconds(service, "/runs", {"limit": "100"}))
+        for thread in asked:
+            thread.join()
+    results.append(
+        Result(
+            name=f"GET /runs during {AT_ONCE} inspections, p95",
+            ours=f"median {median(waits):.1f} ms, {len(waits)} requests",
+            peer="",
+            measure="ms",
+            value=percentile_95(waits),
+            goal=200,
+            at_least=False,
+            repeats=waits,
+        )
+    )
+    return results
