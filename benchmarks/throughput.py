@@ -17,10 +17,10 @@ from models import MODELS
 from trainer.schema import RunState
 
 LENGTH, BATCH_SIZE, HIDDEN_SIZE, CLIP_AT = 50, 32, 64, 1.0
-UPDATES = 600
-"""In each turn: enough for validations, samples, recorded gradients and a checkpoint to count, and so few
-that the machine's noise meets both neighbours."""
-TURNS = 3
+TURN_SECONDS, FEWEST = 1.5, 250
+"""How long a turn is, and how many updates it has at least: enough for validations, samples, recorded
+gradients and a checkpoint to count, and so few that the machine's noise meets both neighbours."""
+TURNS = 2
 """Turns for each repeat of the other measurements: this ratio is the one that noise disturbs most."""
 
 
@@ -30,11 +30,12 @@ def measure(repeats: int) -> list[Result]:
     with TemporaryDirectory() as folder, Service(Path(folder)) as service:
         for name, spec in MODELS.items():
             with Bare(name) as bare:
+                updates = max(FEWEST, round(TURN_SECONDS * bare.updates_per_second(WARM_UP)))
                 pairs = []
                 for turn in range(TURNS * repeats):
-                    peer_first = bare.updates_per_second() if turn % 2 else None
-                    ours = launched(service, name)
-                    pairs.append((ours, peer_first or bare.updates_per_second()))
+                    peer_first = bare.updates_per_second(updates) if turn % 2 else None
+                    ours = launched(service, name, updates)
+                    pairs.append((ours, peer_first or bare.updates_per_second(updates)))
             results.append(
                 Result(
                     name=f"Updates/s, {spec.title}",
@@ -50,14 +51,14 @@ def measure(repeats: int) -> list[Result]:
     return results
 
 
-def launched(service: Service, name: str) -> float:
+def launched(service: Service, name: str, updates: int) -> float:
     """Launch, wait, and read the wall time between two updates from the run's own loss curve."""
     run = service.launch(
         {
             "model": {"name": name, "hidden_size": HIDDEN_SIZE},
             "task": {"name": "adding", "length": LENGTH},
             "training": {
-                "steps": WARM_UP + UPDATES,
+                "steps": WARM_UP + updates,
                 "batch_size": BATCH_SIZE,
                 "learning_rate": 0.001,
                 "clip": "norm",
@@ -68,9 +69,9 @@ def launched(service: Service, name: str) -> float:
     )
     over = service.finish(run)
     loss = service.series(run, "loss")
-    if over.state is not RunState.FINISHED or loss is None or len(loss.step) != WARM_UP + UPDATES:
+    if over.state is not RunState.FINISHED or loss is None or len(loss.step) != WARM_UP + updates:
         raise RuntimeError(f"run {run.id} is {over.state} at update {over.step}: {over.reason}")
-    return UPDATES / (loss.seconds[-1] - loss.seconds[WARM_UP - 1])
+    return updates / (loss.seconds[-1] - loss.seconds[WARM_UP - 1])
 
 
 class Bare:
@@ -99,7 +100,7 @@ class Bare:
         self.process.wait()
         self.process.stdout.close()
 
-    def updates_per_second(self, updates: int = UPDATES) -> float:
+    def updates_per_second(self, updates: int) -> float:
         """Take a turn."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None

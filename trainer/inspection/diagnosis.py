@@ -92,8 +92,8 @@ def _gradients(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
     what = "the first informative timestep" if informative is not None else "the first timestep"
     # Timesteps are told as the charts number them, from 1.
     told = (
-        f"At update {newest[name][0]:,} the gradient of {name} at {what}, {early + 1}, is {share:.2g} of that "
-        f"at timestep {loudest + 1}"
+        f"At update {newest[name][0]:,} the gradient of {name} at {what}, {early + 1}, is {share:.2g} of "
+        f"that at timestep {loudest + 1}"
     )
     if loudest <= early:
         yield (
