@@ -256,9 +256,9 @@ COUNTING = Experiment(
         ),
     ],
     remark=(
-        "A cell that cannot forget adds something for each a and takes it away for each b, and need not leak: the "
-        "further one goes, the more a small error in each step tells. A forget gate learnt on short strings "
-        "stays a little below 1."
+        "A cell that cannot forget adds something for each a and takes it away for each b. A forget gate "
+        "that has seen short strings only may stay a little below 1, and then the count leaks. In both, a "
+        "small error in each step tells the more, the further one goes."
     ),
 )
 

@@ -14,7 +14,9 @@ import pytorch_lightning as pl
 import torch
 from typing_extensions import override
 
-from models.bptt.state_gradients import state_gradient_norms
+from models.bptt.credit import INPUT, input_gradient, shares
+from models.bptt.state_gradients import norms_over_time
+from models.bptt.truncation import truncation_meter
 from trainer.checkpoint import pack
 from trainer.evaluation import (
     EvaluationStopped,
@@ -26,13 +28,16 @@ from trainer.evaluation import (
 )
 from trainer.module import RecurrentTraining
 from trainer.reporter import Reporter
-from trainer.schema import RunConfig, Sample
+from trainer.schema import RunConfig, Sample, TrainingConfig
 from trainer.seeds import generator
 from trainer.tasks.base import Batch, Task
+from trainer.tbptt import windows
 
 RATE_WINDOW_SECONDS = 2.0
 FIRST_CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SECONDS = 5.0
+MOST_READ = 4
+"""How often the windows of a truncation may read each timestep of the probe for it to be measured live."""
 CHECKPOINT_SHARE = 0.02
 """Checkpoints take at most this share of the training time."""
 
@@ -243,10 +248,18 @@ def _bits(task: Task, loss: float | None) -> float | None:
 
 
 class RecordGradients(BlockCallback):
-    """The norm of the loss's gradient at every timestep of a fixed probe batch."""
+    """What the loss's gradient does through time, on a probe batch that stays the same.
 
-    def __init__(self, reporter: Reporter, every: int, probe: Batch) -> None:
+    The norm at every timestep; where some timesteps decide the target, how much of it arrives at those
+    (``credit/…``); and where training truncates, how its gradient compares with the full one
+    (``truncation/…``), unless its windows overlap so much that measuring would cost more than a few updates.
+    """
+
+    def __init__(self, reporter: Reporter, training: TrainingConfig, every: int, probe: Batch) -> None:
         self.reporter, self.every, self.probe = reporter, every, probe
+        cut = windows(probe.length, training.k1, training.k2)
+        read = sum(window.end - window.start for window in cut)
+        self.cut = cut if len(cut) > 1 and read <= MOST_READ * probe.length else []
 
     def at_start(self, module: RecurrentTraining) -> None:
         self.probe = self.probe.to(module.device, module.dtype_of_numbers)
@@ -258,17 +271,30 @@ class RecordGradients(BlockCallback):
             self.record(module)
 
     def record(self, module: RecurrentTraining) -> None:
-        probe = self.probe
+        probe, network = self.probe, module.network
         count = probe.scored_count()
 
         def loss(outputs: torch.Tensor) -> torch.Tensor:
             losses = module.task.elementwise_loss(outputs[:, probe.first :], probe.targets)
             return (losses if probe.mask is None else losses[probe.mask]).sum() / count
 
-        norms = state_gradient_norms(module.network, probe.inputs, None, loss)
-        for name, vector in norms.items():
+        gradients = network.state_gradients(probe.inputs, None, loss)
+        for name, vector in norms_over_time(gradients).items():
             data = vector.to("cpu", torch.float32).numpy().astype("<f4").tobytes()
             self.reporter.vector(name, module.step, data)
+        if probe.informative is not None and gradients:
+            of_inputs = {INPUT: input_gradient(network, probe.inputs, None, loss)}
+            for name, found in shares({**of_inputs, **gradients}, probe.informative).items():
+                self._point(module, f"credit/{name}", found.ratio)
+        if self.cut:
+            (matches,) = truncation_meter(network, probe.inputs, None, loss, [self.cut])
+            for role, match in matches.items():
+                self._point(module, f"truncation/cosine/{role}", match.cosine)
+                self._point(module, f"truncation/norm_ratio/{role}", match.norm_ratio)
+
+    def _point(self, module: RecurrentTraining, key: str, value: float) -> None:
+        if not math.isnan(value):  # no gradient at all: there is nothing to compare
+            self.reporter.points(key, [module.step], [value], [module.seconds], [module.cursor.sequences])
 
 
 class TakeSamples(BlockCallback):

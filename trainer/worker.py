@@ -156,7 +156,8 @@ class _Attempt:
             EndInTime(self.reporter),
         ]
         if self.config.analysis.every is not None:
-            callbacks.insert(3, RecordGradients(self.reporter, self.config.analysis.every, probe))
+            record = RecordGradients(self.reporter, self.config.training, self.config.analysis.every, probe)
+            callbacks.insert(3, record)
         self._describe(resolved, module)
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
         with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready

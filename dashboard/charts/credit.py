@@ -21,7 +21,7 @@ def ratio_figure(view: CreditView, *, color: str, step: int | None) -> go.Figure
     if not any(v for v in [*now.values(), *start.values()]):
         nothing_yet(figure, "No gradient arrives at any of these timesteps.")
         return figure
-    words = [_word(name) for name in names]
+    words = [credit_title(name) for name in names]
     for name, word in zip(names, words, strict=True):
         if start[name] and now[name]:
             figure.add_scatter(
@@ -87,5 +87,6 @@ def _order(name: str) -> tuple[bool, tuple[int, str, int]]:
     return name != "x", quantity_order(name)
 
 
-def _word(name: str) -> str:
+def credit_title(name: str) -> str:
+    """What the gradient is taken by: the inputs, or a part of the state."""
     return "inputs x" if name == "x" else quantity_title(name)

@@ -6,10 +6,12 @@ import streamlit as st
 
 from dashboard.charts.cliff import cliff_figure, descent_figure, out_of_sight
 from dashboard.charts.compare import GradientCurve, time_gradient_figure
-from dashboard.charts.credit import norms_figure, ratio_figure
+from dashboard.charts.credit import credit_title, norms_figure, ratio_figure
 from dashboard.charts.gradient_norms import gradient_norm_figure
 from dashboard.charts.jacobians import eigenvalue_figure, exponent_figure, product_figure, step_figure
 from dashboard.charts.playback import decay_words, factor_figure, playback_figure
+from dashboard.charts.recorded import recorded_figure
+from dashboard.charts.style import AxisType
 from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
 from dashboard.charts.triangle import (
     FEW,
@@ -239,6 +241,14 @@ def draw_truncation(look: Look, found: TruncationView) -> None:
         description="Norm of each lag's part of the gradient, by weight matrix",
         file_name=f"run-{look.run.number}-lags",
     )
+    _recorded(
+        look,
+        {f"truncation/cosine/{role}": role_title(role) for role in sorted(found.each_step, key=role_order)},
+        title="Direction over training",
+        about="At this run's own k1 and k2, on the probe, as it was recorded while the run trained.",
+        y_title="cosine between truncated and full gradient",
+        line=(1.0, "same direction"),
+    )
 
 
 # --- Credit ------------------------------------------------------------------------------------------
@@ -274,6 +284,39 @@ def draw_credit(look: Look, found: CreditView) -> None:
             description="Gradient norm at each timestep of one sequence",
             file_name=f"run-{look.run.number}-credit-sequence",
         )
+    _recorded(
+        look,
+        {f"credit/{name}": credit_title(name) for name in sorted(found.now)},
+        title="Over training",
+        about="The same ratio as it was recorded while the run trained.",
+        y_title="gradient at informative ÷ at other timesteps",
+        y_type="log",
+        line=(1.0, "heard alike"),
+    )
+
+
+def _recorded(
+    look: Look,
+    titles: dict[str, str],
+    *,
+    title: str,
+    about: str,
+    y_title: str,
+    line: tuple[float, str],
+    y_type: AxisType = "linear",
+) -> None:
+    """What the run recorded of this over training; nothing where it recorded none of it."""
+    found = look.service.metrics(look.run.id, list(titles), max_points=POINTS)
+    curves = {titles[key]: found[key] for key in titles if key in found}
+    if not curves:
+        return
+    heading(title, about)
+    live_plot(
+        recorded_figure(curves, y_title=y_title, color=look.color, y_type=y_type, line=line),
+        key=f"plot-recorded-{look.entry.name}",
+        description=f"{y_title}, over training",
+        file_name=f"run-{look.run.number}-{look.entry.name}-over-training",
+    )
 
 
 # --- Jacobians ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -55,13 +55,24 @@ def credit(
         By ``"x"`` (the inputs) and by field and layer of the state, ``"h/0"``, …. A network without memory
         has ``"x"`` alone.
     """
-    gradients = {INPUT: _input_gradient(network, x, state, loss), **network.state_gradients(x, state, loss)}
-    is_informative = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
-    is_informative.scatter_(1, informative.to(x.device), True)
+    return shares(
+        {INPUT: input_gradient(network, x, state, loss), **network.state_gradients(x, state, loss)},
+        informative,
+    )
+
+
+def shares(gradients: Mapping[str, Tensor], informative: Tensor) -> dict[str, Credit]:
+    """``credit``, of gradients that are known already: each (T, B, ...), under its own name."""
+    if not gradients:
+        return {}
+    length, batch_size = next(iter(gradients.values())).shape[:2]
+    is_informative = torch.zeros(batch_size, length, dtype=torch.bool, device=informative.device)
+    is_informative.scatter_(1, informative, True)
     found = {}
     for name, gradient in gradients.items():
         # In float32 the squares of a faded gradient would all be 0.
         norms = torch.linalg.vector_norm(gradient.flatten(2), dim=2, dtype=_WIDE[gradient.is_complex()]).t()
+        norms = norms.to(informative.device)
         found[name] = Credit(_mean_where(norms, is_informative), _mean_where(norms, ~is_informative))
     return found
 
@@ -69,10 +80,10 @@ def credit(
 _WIDE = {False: torch.float64, True: torch.complex128}
 
 
-def _input_gradient(
+def input_gradient(
     network: Network[Any], x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """(T, B, D)"""
+    """The loss's gradient by its inputs, (T, B, D); arguments are those of ``credit``."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         outputs, _ = network(x, state)

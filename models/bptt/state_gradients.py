@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -36,8 +36,13 @@ def state_gradient_norms(
         timestep; in units of the loss per unit of state. Zero where the loss does not depend on the state.
         Empty for a network without memory.
     """
+    return norms_over_time(network.state_gradients(x, state, loss))
+
+
+def norms_over_time(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state_gradient_norms`` of gradients that are known already, (T, B, ...) each."""
     # In float32 the squares of a gradient below 1e-22 would all be zero, long before it has vanished.
     return {
         name: torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=torch.float64)
-        for name, gradient in network.state_gradients(x, state, loss).items()
+        for name, gradient in gradients.items()
     }

@@ -21,10 +21,11 @@ from dashboard.charts.gates import heatmaps, tokens_of
 from dashboard.charts.jacobians import eigenvalue_figure, product_figure
 from dashboard.charts.logs import DECADES, log_range, log_rows
 from dashboard.charts.playback import decay_words, fit_line, playback_figure
+from dashboard.charts.recorded import recorded_figure
 from dashboard.charts.rewind import norm_figure
 from dashboard.charts.triangle import by_lag, kept_curve, loss_rows, triangle_figure
 from dashboard.charts.truncation import match_figure
-from trainer.schema import Channel, CliffPath, DecaySeries, VectorSeries
+from trainer.schema import Channel, CliffPath, DecaySeries, Series, VectorSeries
 
 BLUE = "#0072b2"
 
@@ -208,3 +209,22 @@ def test_coloured_text_is_shown_letter_for_letter_and_coloured_by_its_share_of_t
     assert "rgba(0, 114, 178, 0.75)" in html
     assert "rgba(213, 94, 0, 0.38)" in html
     assert "↵\n" in html
+
+
+def test_what_was_recorded_is_drawn_by_name_with_the_value_to_compare_with() -> None:
+    """One line for each part, in the order given; the reference spans the steps that were recorded."""
+    points = {"step": [0, 50, 100], "seconds": [0.0, 1.0, 2.0], "sequences": [0.0, 1600.0, 3200.0]}
+    curves = {
+        "inputs x": Series(**points, value=[1.0, 2.0, 4.0]),
+        "h, layer 1": Series(**points, value=[0.5, None, 0.25], flag={50: "inf"}),
+    }
+    figure = recorded_figure(
+        curves, y_title="ratio", color="#0072b2", y_type="log", line=(1.0, "heard alike")
+    )
+    by_name = {trace.name: trace for trace in figure.data}
+    assert list(by_name["inputs x"].y) == [1.0, 2.0, 4.0]
+    assert list(by_name["h, layer 1"].y)[0::2] == [0.5, 0.25]
+    assert by_name["inputs x"].line.color == "#0072b2" != by_name["h, layer 1"].line.color
+    assert any(list(trace.x or []) == [0, 100] and set(trace.y) == {1.0} for trace in figure.data)
+    assert figure.layout.yaxis.type == "log"
+    assert not [t for t in recorded_figure({}, y_title="ratio", color="#0072b2").data if t.x]

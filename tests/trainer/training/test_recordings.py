@@ -1,0 +1,107 @@
+"""What a run records of its gradient beside its norms, computed anew from the weights of a checkpoint."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.base import Network, detach
+from tests.trainer.training.conftest import ServiceInMemory
+from trainer.checkpoint import unpack
+from trainer.config import resolve
+from trainer.corpora import builtin_corpora
+from trainer.schema import RunConfig
+from trainer.seeds import generator
+from trainer.tasks.base import Batch
+
+STEPS = 20
+
+
+def config(task: dict[str, Any], **training: Any) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "model": {"name": "gru", "hidden_size": 6},
+            "task": task,
+            "training": {"steps": STEPS, "batch_size": 4, "accelerator": "cpu", **training},
+            "analysis": {"every": STEPS, "probe_size": 5, "samples_every": None},
+            "seed": 3,
+        }
+    )
+
+
+def trained(service: ServiceInMemory, settings: RunConfig) -> tuple[Network[Any], Batch, Any]:
+    """The network as its last checkpoint holds it, the run's probe, and the task."""
+    service.train(settings)
+    resolved = resolve(settings, lambda name: builtin_corpora()[name].text)
+    network = resolved.network()
+    step, data = service.checkpoints[-1]
+    assert step == STEPS
+    network.load_state_dict(unpack(data)["module"]["network"])
+    probe = resolved.task.draw_validation(5, generator(3, "probe"))
+    return network.eval(), probe, resolved.task
+
+
+def mean_loss(task: Any, batch: Batch, outputs: Tensor) -> Tensor:
+    return task.elementwise_loss(outputs[:, batch.first :], batch.targets).mean()
+
+
+def test_credit_is_the_gradient_at_markers_over_that_elsewhere(service: ServiceInMemory) -> None:
+    network, probe, task = trained(service, config({"name": "temporal_order", "length": 12}))
+    assert probe.informative is not None
+    x = probe.inputs.clone().requires_grad_()
+    state, outputs, states = network.initial_state(5), [], []
+    for t in range(12):
+        y_t, state = network.step(x[:, t], state)
+        outputs.append(y_t)
+        states.append(state.h[0])
+    loss = mean_loss(task, probe, torch.stack(outputs, dim=1))
+    of_x, *of_h = torch.autograd.grad(loss, [x, *states])
+    for key, norms in (
+        ("credit/x", of_x.norm(dim=2)),  # (B, T)
+        ("credit/h/0", torch.stack(of_h, dim=1).norm(dim=2)),
+    ):
+        marked, others = [], []
+        for b in range(5):
+            markers = set(probe.informative[b].tolist())
+            marked.append(sum(float(norms[b, t]) for t in markers) / len(markers))
+            others.append(
+                sum(float(norms[b, t]) for t in range(12) if t not in markers) / (12 - len(markers))
+            )
+        recorded = service.points(key)
+        assert sorted(recorded) == [0, STEPS]
+        assert recorded[STEPS] == pytest.approx(sum(marked) / sum(others), rel=1e-4)
+
+
+def test_truncation_compares_the_windows_gradient_with_the_full_one(service: ServiceInMemory) -> None:
+    """k1 = 5, k2 = 10 on a stream of 20 characters; windows written out by hand, with detach."""
+    network, probe, task = trained(service, config({"name": "characters", "length": 20}, k1=5, k2=10))
+    weights = list(network.weight_roles().values())
+    full = torch.autograd.grad(mean_loss(task, probe, network(probe.inputs)[0]), weights)
+    truncated = [torch.zeros_like(weight) for weight in weights]
+    for start, begin, end in ((0, 0, 5), (0, 5, 10), (5, 10, 15), (10, 15, 20)):
+        before = detach(network(probe.inputs[:, :start])[1]) if start else network.initial_state(5)
+        outputs, _ = network(probe.inputs[:, start:end], before)
+        losses = task.elementwise_loss(outputs[:, begin - start :], probe.targets[:, begin:end])
+        for total, part in zip(truncated, torch.autograd.grad(losses.sum() / 100, weights), strict=True):
+            total += part
+    for role, ours, theirs in zip(network.weight_roles(), truncated, full, strict=True):
+        cosine = float((ours * theirs).sum() / ours.norm() / theirs.norm())
+        assert service.points(f"truncation/cosine/{role}")[STEPS] == pytest.approx(cosine, abs=1e-4)
+        ratio = float(ours.norm() / theirs.norm())
+        assert service.points(f"truncation/norm_ratio/{role}")[STEPS] == pytest.approx(ratio, rel=1e-4)
+    together = service.points("truncation/cosine/all")[STEPS]
+    assert 0 < together < 1
+    assert not math.isclose(together, 1, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize("truncation", [{}, {"k1": 1, "k2": 20}])
+def test_nothing_is_compared_without_truncation_or_where_it_would_cost_too_much(
+    service: ServiceInMemory, truncation: dict[str, int]
+) -> None:
+    service.train(config({"name": "characters", "length": 20}, **truncation))
+    keys = {key for report in service.reports for key in report.metrics}
+    assert not any(key.startswith(("truncation/", "credit/")) for key in keys)
