@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 
 from benchmarks.pages import milliseconds
 from benchmarks.report import Result, median, percentile_95
@@ -21,6 +21,7 @@ from models.bptt.state_gradients import state_gradient_norms
 from models.bptt.triangle import triangle
 from trainer.inspection import VIEWS
 from trainer.schema import RunState
+from trainer.tasks import TASKS
 
 EVERY, PROBE, LENGTH, BATCH_SIZE, HIDDEN_SIZE = 50, 8, 50, 32, 64
 TRIANGLE_LENGTHS = (50, 100, 200)
@@ -56,19 +57,23 @@ def squared(outputs: Tensor) -> Tensor:
 def recordings(repeats: int) -> list[Result]:
     """The gradient through time, once in ``EVERY`` updates, beside those updates; the two take turns."""
     results = []
+    task = TASKS["adding"].task(TASKS["adding"].config(length=LENGTH))  # type: ignore[call-arg]
     for name, spec in MODELS.items():
         network = build(name)
         if not spec.keeps_state:
             continue
         optimizer = optim.Adam(network.parameters(), fused=True)
-        x, probe = torch.rand(BATCH_SIZE, LENGTH, 2), torch.rand(PROBE, LENGTH, 2)
+        weights, source = list(network.parameters()), torch.Generator().manual_seed(0)
+        probe = torch.rand(PROBE, LENGTH, 2)
         shares = []
         for turn in range(repeats + 1):
             began = time.perf_counter()
             for _ in range(EVERY):
+                batch = task.draw(BATCH_SIZE, source)
                 optimizer.zero_grad()
-                outputs, _ = network(x, None, LENGTH - 1)
-                outputs.square().mean().backward()
+                outputs, _ = network(batch.inputs, None, batch.first)
+                task.elementwise_loss(outputs, batch.targets).mean().backward()
+                nn.utils.clip_grad_norm_(weights, 1.0)
                 optimizer.step()
             updated = time.perf_counter()
             state_gradient_norms(network, probe, None, squared)
