@@ -72,7 +72,8 @@ def recordings(repeats: int) -> list[Result]:
                 batch = task.draw(BATCH_SIZE, source)
                 optimizer.zero_grad()
                 outputs, _ = network(batch.inputs, None, batch.first)
-                task.elementwise_loss(outputs, batch.targets).mean().backward()
+                loss = task.elementwise_loss(outputs, batch.targets).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(weights, 1.0)
                 optimizer.step()
             updated = time.perf_counter()

@@ -15,6 +15,7 @@ import torch
 from typing_extensions import override
 
 from models.bptt.credit import INPUT, input_gradient, shares
+from models.bptt.jacobians import spectral_radius
 from models.bptt.state_gradients import norms_over_time
 from models.bptt.truncation import truncation_meter
 from trainer.checkpoint import pack
@@ -36,6 +37,8 @@ from trainer.tbptt import windows
 RATE_WINDOW_SECONDS = 2.0
 FIRST_CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SECONDS = 5.0
+LARGEST_SPECTRUM = 256
+"""Units of a layer whose eigenvalues are recorded."""
 MOST_READ = 4
 """How often the windows of a truncation may read each timestep of the probe for it to be measured live."""
 CHECKPOINT_SHARE = 0.02
@@ -114,6 +117,7 @@ class ReportUpdates(BlockCallback):
         for key, optional in (
             ("learning_rate", [update.learning_rate for update in block]),
             ("omega", [update.omega for update in block]),
+            ("clip_cosine", [update.clip_cosine for update in block]),
         ):
             if known := [value for value in optional if value is not None]:  # all of them, or none
                 self.reporter.points(key, steps, known, seconds, sequences)
@@ -295,6 +299,36 @@ class RecordGradients(BlockCallback):
     def _point(self, module: RecurrentTraining, key: str, value: float) -> None:
         if not math.isnan(value):  # no gradient at all: there is nothing to compare
             self.reporter.points(key, [module.step], [value], [module.seconds], [module.cursor.sequences])
+
+
+class RecordSpectra(BlockCallback):
+    """The spectral radius of each plain Ws, before the first update and whenever the run validates.
+
+    Of a plain recurrent layer alone, where it says how fast a small state fades or grows; and of matrices
+    whose eigenvalues are found in milliseconds.
+    """
+
+    def __init__(self, reporter: Reporter, every: int) -> None:
+        self.reporter, self.every = reporter, every
+
+    def at_start(self, module: RecurrentTraining) -> None:
+        self.plain = {
+            role: weight
+            for role, weight in module.network.weight_roles().items()
+            if role.startswith("Ws/") and weight.shape[0] == weight.shape[1] <= LARGEST_SPECTRUM
+        }
+        if module.step == 0:
+            self.record(module)
+
+    def at_block(self, module: RecurrentTraining) -> None:
+        if module.step % self.every == 0:
+            self.record(module)
+
+    def record(self, module: RecurrentTraining) -> None:
+        where = ([module.seconds], [module.cursor.sequences])
+        for role, weight in self.plain.items():
+            radius = spectral_radius(weight)
+            self.reporter.points(f"spectral_radius/{role}", [module.step], [radius], *where)
 
 
 class TakeSamples(BlockCallback):

@@ -18,6 +18,8 @@ class Clipped(NamedTuple):
     after: Tensor
     acted: Tensor
     """Bool: whether any gradient was changed."""
+    cosine: Tensor | None = None
+    """Between the gradient before and after, where the rule can bend it; None where it cannot."""
 
 
 @torch.no_grad()
@@ -39,7 +41,11 @@ def clip_gradients(
         return Clipped(before, before * scale, before > threshold)
     if rule == "value":
         acted = torch.stack([gradient.abs().max() for gradient in gradients]).max() > threshold
+        uncut = [gradient.clone() for gradient in gradients]
         for gradient in gradients:
             gradient.clamp_(-threshold, threshold)
-        return Clipped(before, get_total_norm(gradients), acted)
+        after = get_total_norm(gradients)
+        together = torch.stack([torch.sum(u * g) for u, g in zip(uncut, gradients, strict=True)]).sum()
+        norms = before * after  # 0 for a gradient of 0, which is not bent
+        return Clipped(before, after, acted, torch.where(norms > 0, together / norms, 1.0))
     return Clipped(before, before, torch.zeros_like(before, dtype=torch.bool))

@@ -58,6 +58,8 @@ class Update(NamedTuple):
     """None where it is the same for all updates."""
     omega: float | None = None
     """None where the regulariser is off."""
+    clip_cosine: float | None = None
+    """Between the gradient before and after the clip; None where the clip keeps its direction."""
 
 
 class _Pending(NamedTuple):
@@ -292,17 +294,28 @@ class RecurrentTraining(pl.LightningModule):
         """Fetch a block's numbers from the device at once, up to the first that is not finite."""
         if not pending:
             return []
-        columns = zip(*((p.loss_sum, *p.clip) for p in pending), strict=True)
+        columns = zip(*((p.loss_sum, *p.clip[:3]) for p in pending), strict=True)
         kind = self.dtype_of_numbers or torch.float32
         fetched = torch.stack([torch.stack(column).to(kind) for column in columns])  # (4, updates)
         omegas = [p.omega for p in pending if p.omega is not None]
         values = iter(torch.stack(omegas).tolist() if omegas else [None] * len(pending))
+        bent = [p.clip.cosine for p in pending if p.clip.cosine is not None]
+        cosines = iter(torch.stack(bent).tolist() if bent else [None] * len(pending))
         block = []
         for p, (loss_sum, before, after, acted) in zip(pending, fetched.t().tolist(), strict=True):
             loss = loss_sum / p.scored
             rate = learning_rate(self.config, p.step - 1) if self.learning_rate_changes else None
             update = Update(
-                p.step, loss, before, after, bool(acted), p.seconds, p.sequences, rate, next(values)
+                p.step,
+                loss,
+                before,
+                after,
+                bool(acted),
+                p.seconds,
+                p.sequences,
+                rate,
+                next(values),
+                next(cosines),
             )
             block.append(update)
             self.clipped_updates += update.clipped

@@ -28,6 +28,7 @@ from models.base import Network
 from trainer.callbacks import (
     EndInTime,
     RecordGradients,
+    RecordSpectra,
     ReportUpdates,
     Results,
     TakeSamples,
@@ -157,7 +158,7 @@ class _Attempt:
         ]
         if self.config.analysis.every is not None:
             record = RecordGradients(self.reporter, self.config.training, self.config.analysis.every, probe)
-            callbacks.insert(3, record)
+            callbacks[3:3] = [record, RecordSpectra(self.reporter, self.config.training.validate_every)]
         self._describe(resolved, module)
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
         with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready

@@ -369,6 +369,14 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
             description="Singular values of the product of Jacobians, by lag, as powers of ten",
             file_name=f"run-{look.run.number}-jacobian-products",
         )
+    _recorded(
+        look,
+        {f"spectral_radius/{role}": role_title(role) for role in sorted(found.spectra)},
+        title="Spectral radius over training",
+        about="The largest eigenvalue's size, as it was recorded at each validation; for plain layers.",
+        y_title="spectral radius of Ws",
+        line=(1.0, "neither fades nor grows"),
+    )
 
 
 # --- Clipping ----------------------------------------------------------------------------------------
@@ -398,6 +406,14 @@ def draw_clipping(look: Look) -> None:
         key="plot-clipping",
         description="Norm of the gradient over training, before and after clipping, with the threshold",
         file_name=f"run-{look.run.number}-gradient-norm",
+    )
+    _recorded(
+        look,
+        {"clip_cosine": "before and after the clip"},
+        title="How far the clip bends the gradient",
+        about="1: its direction is kept. Clipping by norm keeps it always.",
+        y_title="cosine between the gradient before and after",
+        line=(1.0, "same direction"),
     )
     heading(
         "The cliff",

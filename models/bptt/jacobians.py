@@ -139,6 +139,14 @@ def recurrent_spectra(network: Network[Any]) -> dict[str, Spectrum]:
     return found
 
 
+def spectral_radius(Ws: Tensor) -> float:
+    """The largest size of an eigenvalue of Ws (H, H); NaN where a weight is not finite."""
+    weight = Ws.detach().double().cpu()
+    if not bool(weight.isfinite().all()):
+        return float("nan")
+    return float(torch.linalg.eigvals(weight).abs().max())
+
+
 SLOPE_BOUNDS = {"tanh": 1.0, "sigmoid": 0.25, "relu": 1.0, "linear": 1.0}
 """γ, the steepest slope of each activation function."""
 

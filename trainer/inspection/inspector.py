@@ -7,6 +7,7 @@ its own, which is ended when it takes too long, needs too much memory, or nobody
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
@@ -93,6 +94,7 @@ class Inspector:
             processes.preload()
             process.start()
         theirs.close()
+        began = time.monotonic()
         try:
             with ours:
                 ours.send(question)
@@ -104,7 +106,8 @@ class Inspector:
                 reply: Reply = ours.recv()
                 return reply
         except (EOFError, OSError):
-            return _died()
+            # Its own limit of CPU time may end it before this thread has its turn to do so.
+            return self._too_slow() if time.monotonic() - began >= self._seconds else _died()
         finally:
             process.kill()
             with processes.LOCK:

@@ -62,6 +62,23 @@ def test_value_clipping_cuts_each_entry_and_measures_what_is_left() -> None:
     assert not bool(clip_gradients(gradients, "value", 0.5).acted)
 
 
+def test_the_cosine_says_how_far_value_clipping_bends_the_gradient() -> None:
+    """Beside PyTorch's cosine of the flattened vectors; a zero gradient is not bent; by norm none ever is."""
+    before = torch.cat([g.flatten() for g in some_gradients(2.0)])
+    for threshold in (0.1, 0.5, 100.0):
+        gradients = some_gradients(2.0)
+        clipped = clip_gradients(gradients, "value", threshold)
+        after = torch.cat([g.flatten() for g in gradients])
+        assert clipped.cosine is not None
+        expected = float(nn.functional.cosine_similarity(before, after, dim=0))
+        assert float(clipped.cosine) == pytest.approx(expected, rel=1e-12)
+        assert (float(clipped.cosine) < 0.999) == (threshold < 100)
+    zero = clip_gradients([torch.zeros(3)], "value", 1.0)
+    assert zero.cosine is not None
+    assert float(zero.cosine) == 1
+    assert clip_gradients(some_gradients(2.0), "norm", 0.1).cosine is None
+
+
 def test_off_changes_nothing() -> None:
     gradients = some_gradients(100.0)
     clipped = clip_gradients(gradients, None, 1.0)

@@ -105,3 +105,34 @@ def test_nothing_is_compared_without_truncation_or_where_it_would_cost_too_much(
     service.train(config({"name": "characters", "length": 20}, **truncation))
     keys = {key for report in service.reports for key in report.metrics}
     assert not any(key.startswith(("truncation/", "credit/")) for key in keys)
+
+
+def test_value_clipping_reports_how_far_it_bends_each_gradient(service: ServiceInMemory) -> None:
+    service.train(config({"name": "temporal_order", "length": 12}, clip="value", clip_at=1e-3))
+    bent = service.points("clip_cosine")
+    assert sorted(bent) == list(range(1, STEPS + 1))
+    assert all(0 < value < 1 for value in bent.values())
+    service.reports.clear()
+    service.train(config({"name": "temporal_order", "length": 12}))
+    assert not service.points("clip_cosine")
+
+
+def test_the_spectral_radius_of_a_plain_layer_is_recorded_at_each_validation(
+    service: ServiceInMemory,
+) -> None:
+    """Beside the growth rate of a high power of Ws; a gated layer has none."""
+    settings = config({"name": "temporal_order", "length": 12}, validate_every=10)
+    settings = settings.model_copy(update={"model": {"name": "elman", "hidden_size": 6, "layers": 2}})
+    network, _, _ = trained(service, settings)
+    for role in ("Ws/0", "Ws/1"):
+        recorded = service.points(f"spectral_radius/{role}")
+        assert sorted(recorded) == [0, 10, STEPS]
+        power, logarithm = network.weight_roles()[role].detach().double(), 0.0
+        for _ in range(12):  # to the power of 4096
+            power = power @ power
+            size = float(power.norm())
+            power, logarithm = power / size, 2 * logarithm + math.log(size)
+        assert recorded[STEPS] == pytest.approx(math.exp(logarithm / 4096), rel=5e-3)
+    service.reports.clear()
+    service.train(config({"name": "temporal_order", "length": 12}))
+    assert not any(key.startswith("spectral_radius") for report in service.reports for key in report.metrics)
