@@ -12,7 +12,7 @@ for path in sorted(pathlib.Path("dashboard").rglob("*.py")):
     name = ".".join(path.with_suffix("").parts)
     if name != "dashboard.app":
         importlib.import_module(name.removesuffix(".__init__"))
-ours = {name for name in sys.modules if name.split(".")[0] in ("trainer", "models")}
+ours = {".".join(n.split(".")[:2]) for n in sys.modules if n.split(".")[0] in ("trainer", "models")}
 heavy = {"torch", "lightning", "pytorch_lightning", "sqlalchemy", "fastapi"} & set(sys.modules)
 print(sorted(ours), sorted(heavy))
 """

@@ -1,0 +1,243 @@
+"""Runs, and what they told of themselves: curves, samples, log lines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from trainer.schema.base import Wire
+from trainer.schema.catalog import Chance
+from trainer.schema.config import RunConfig
+
+
+class RunState(StrEnum):
+    """queued → running → finished | stopped | failed | interrupted; the last three can be resumed."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (RunState.QUEUED, RunState.RUNNING)
+
+    @property
+    def can_resume(self) -> bool:
+        return self in (RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED)
+
+
+_PLAIN = r"^[^\x00-\x1f\x7f<>]*$"
+"""No markup and no control characters: names end up in pages, terminals and file names."""
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=_PLAIN)]
+Tag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=_PLAIN),
+]
+
+
+class Launch(Wire):
+    """The body of POST /runs, and of POST /estimate."""
+
+    config: RunConfig
+    name: Name | None = None
+    """None makes one from network and task."""
+    tags: list[Tag] = Field(default=[], max_length=20)
+
+
+class RunPatch(Wire):
+    """The body of PATCH /runs/{id}: what is given is changed."""
+
+    name: Name | None = None
+    tags: list[Tag] | None = Field(default=None, max_length=20)
+
+
+class LengthVerdict(Wire):
+    """A test of the trained network on fresh sequences of another length than it was trained on."""
+
+    length: int
+    """As the task's own setting ``length`` has it."""
+    loss: float | None
+    """None where it was not finite."""
+    error: float | None
+    """Share of wrong units, 0 to 1; None where the task has no right and wrong."""
+    wrong: int
+    total: int
+    chance: Chance | None = None
+    """Of the task at this length."""
+
+
+class Summary(Wire):
+    """Results of a run so far, kept beside it so that a table of runs needs no metrics."""
+
+    parameters: int | None = None
+    device: str | None = None
+    chance: Chance | None = None
+    loss: float | None = None
+    """Of the last update."""
+    validation_loss: float | None = None
+    validation_error: float | None = None
+    best_validation_loss: float | None = None
+    best_validation_error: float | None = None
+    best_step: int | None = None
+    clip_rate: float | None = None
+    """Share of updates whose gradient was clipped, 0 to 1."""
+    steps_per_second: float | None = None
+    sequences_per_second: float | None = None
+    seconds: float | None = None
+    """Training time over all attempts."""
+    solved: bool | None = None
+    """Whether the task's success rule held at the last test on many fresh sequences."""
+    solved_at: int | None = None
+    test_loss: float | None = None
+    test_wrong: int | None = None
+    test_total: int | None = None
+    """The closing test: wrong units among this many fresh ones."""
+    bits_per_character: float | None = None
+    lengths: list[LengthVerdict] | None = None
+    """After training: how the network does on longer sequences, by length."""
+
+
+class Run(Wire):
+    """A run as GET /runs and GET /runs/{id} give it."""
+
+    id: UUID
+    number: int
+    """1, 2, 3, … in order of creation; gives a run its colour."""
+    name: str
+    tags: list[str]
+    state: RunState
+    reason: str | None
+    """Why it failed, was interrupted, or stopped; None otherwise."""
+    attempt: int
+    """The current attempt, from 1."""
+    step: int
+    """Optimiser updates made and stored."""
+    config: RunConfig
+    summary: Summary
+    created_at: datetime
+    started_at: datetime | None
+    """Of the first attempt."""
+    ended_at: datetime | None
+    can_resume: bool
+
+
+class RunPage(Wire):
+    """One page of a list of runs."""
+
+    runs: list[Run]
+    """Newest first unless another order was asked for."""
+    next: str | None
+    """Pass as ``cursor`` for the next page; None at the end."""
+    total: int
+    """Runs that match the filter, over all pages."""
+
+
+class Series(Wire):
+    """One metric of one run, by update."""
+
+    step: list[int]
+    value: list[float | None]
+    """None where the value was not finite; ``flag`` says which."""
+    seconds: list[float]
+    """Training time at each point, over all attempts."""
+    sequences: list[float]
+    """Training sequences seen at each point."""
+    flag: dict[int, Literal["nan", "inf", "-inf"]] = {}
+    """By step, for the values that were not finite."""
+
+
+class VectorSeries(Wire):
+    """One per-timestep quantity of one run: a T-vector for each recorded step."""
+
+    steps: list[int]
+    norms: list[list[float | None]]
+
+
+class TextSample(Wire):
+    """Text that the network wrote after a prompt."""
+
+    kind: Literal["text"] = "text"
+    prompt: str
+    text: str
+    temperature: float
+
+
+class Channel(Wire):
+    """One row of a rendered input: a number or a symbol for each timestep."""
+
+    name: str
+    values: list[float] | list[str]
+
+
+class SequenceSample(Wire):
+    """One input sequence with what was asked and what the network said."""
+
+    kind: Literal["sequence"] = "sequence"
+    channels: list[Channel]
+    informative: list[int]
+    """Timesteps whose inputs decide the target; empty where all do."""
+    target: str
+    prediction: str
+    correct: bool
+    detail: str = ""
+    """Say, the probability given to the right class."""
+    picture: list[list[float]] | None = None
+    """Rows of brightness from 0, paper, to 1, ink, where the sequence is one."""
+
+
+class ForecastSample(Wire):
+    """One series of numbers, with what the network made of it; all three lists are equally long."""
+
+    kind: Literal["forecast"] = "forecast"
+    name: str = "value"
+    """What the numbers are."""
+    truth: list[float]
+    one_ahead: list[float | None]
+    """Each value as forecast from the true values before it; None where none was made."""
+    alone: list[float | None]
+    """From timestep ``given`` on, the network going on from its own forecasts; None before."""
+    given: int
+    """True values that it read before it was left alone."""
+    detail: str = ""
+    """Say, both mean squared errors."""
+
+
+SampleContent = Annotated[TextSample | SequenceSample | ForecastSample, Field(discriminator="kind")]
+"""What a sample can be; ``kind`` says which."""
+
+
+class Sample(Wire):
+    """One thing that the network produced at an update; ``index`` tells those of one update apart."""
+
+    step: int
+    index: int
+    content: SampleContent
+
+
+class LogLine(Wire):
+    """One line of a run's log."""
+
+    at: datetime
+    level: Literal["debug", "info", "warning", "error"]
+    text: str
+
+
+class CorpusInfo(Wire):
+    """A text or a table to train on, without what it holds."""
+
+    id: str
+    name: str
+    characters: int
+    vocabulary: int
+    """Distinct characters."""
+    builtin: bool
+    preview: str
+    columns: list[str] = []
+    """The columns of numbers, the likeliest to be wanted first; a text that is no table has none."""

@@ -1,0 +1,333 @@
+"""What each view of a run shows: the results of inspections."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainer.schema.base import Wire
+from trainer.schema.runs import ForecastSample, SampleContent, SequenceSample
+
+Curve = list[float | None]
+"""None where a number is not finite."""
+Grid = list[list[float | None]]
+"""Rows of numbers; None where one is not finite."""
+
+
+class TriangleView(Wire):
+    """Row t, column k: what the loss at t says at step k; 0 above the diagonal."""
+
+    kind: Literal["triangle"] = "triangle"
+    begin: int
+    """The timestep of the sequence that row 0 and column 0 stand for."""
+    states: dict[str, Grid]
+    """‖dE_t/ds_k‖ by field and layer, ``"h/0"``."""
+    weights: dict[str, Grid]
+    """What step k contributes to dE_t/dW, as a norm, by weight matrix, ``"Ws/0"``."""
+    totals: dict[str, float | None]
+    """The norm of each matrix's whole gradient."""
+    paths: dict[str, dict[str, Grid]] = {}
+    """By field of the state: ``states`` where gradients may cross timesteps by that field alone."""
+    carried: dict[str, Grid] = {}
+    """By memory, ``"c/0"``: the product of the gates between k and t that keep it; 1 on the diagonal."""
+
+
+class Matches(Wire):
+    """Truncated gradients beside the full one, one entry for each truncation."""
+
+    cosine: Curve
+    """1: same direction; 0: nothing in common; below 0: uphill."""
+    norm_ratio: Curve
+    """Its norm ÷ the full one's."""
+
+
+class Match(Wire):
+    """One truncated gradient beside the full one."""
+
+    cosine: float | None
+    norm_ratio: float | None
+
+
+class TruncationView(Wire):
+    """How much of the true gradient truncation leaves; by weight matrix, and ``"all"`` together."""
+
+    kind: Literal["truncation"] = "truncation"
+    begin: int
+    """The timestep of the sequence that the measured stretch starts with."""
+    length: int
+    """Timesteps measured."""
+    lags: list[int]
+    """0, 1, 2, …: how many steps back."""
+    lag_norms: dict[str, Curve]
+    """The norm of what each lag alone brings to the gradient."""
+    each_step: dict[str, Matches]
+    """k1 = 1, for k2 = lag + 1."""
+    k1: int | None
+    """Of the sweep; None where only ``each_step`` was asked for."""
+    k2: list[int]
+    """Of the sweep."""
+    sweep: dict[str, Matches]
+    own_k1: int | None
+    """The run's own truncation; None where it has none."""
+    own_k2: int | None
+    own: dict[str, Match]
+    """At the run's own k1 and k2; empty where it has none."""
+
+
+class CreditShare(Wire):
+    """Mean gradient norms over a probe of sequences."""
+
+    informative: float | None
+    distractors: float | None
+    ratio: float | None
+    """Informative ÷ distractors."""
+
+
+class CreditView(Wire):
+    """Whether credit reaches the timesteps that decide the target; by ``"x"`` (inputs), ``"h/0"``, …."""
+
+    kind: Literal["credit"] = "credit"
+    now: dict[str, CreditShare]
+    at_start: dict[str, CreditShare]
+    """The same network with the weights that it began with."""
+    norms: dict[str, Curve]
+    """Of the first sequence, by timestep."""
+    informative: list[int]
+    """The informative timesteps of the first sequence."""
+
+
+class Spread(Wire):
+    """Singular values, geometric means over sequences; None for 0."""
+
+    largest: Curve
+    median: Curve
+    smallest: Curve
+
+
+class SpectrumBlock(Wire):
+    """One square block of a Ws: the whole of it, or one gate's."""
+
+    real: list[float]
+    imaginary: list[float]
+    radius: float
+    norm: float
+    """The largest singular value."""
+
+
+class NormBound(Wire):
+    """Pascanu, Mikolov & Bengio 2013, 2.1."""
+
+    norm: float
+    """λ₁, the largest singular value of Ws."""
+    bound: float
+    """1/γ, γ the steepest slope of the activation function."""
+    must_vanish: bool
+    may_explode: bool
+
+
+class JacobiansView(Wire):
+    """What one timestep, and many in a row, do to a gradient."""
+
+    kind: Literal["jacobians"] = "jacobians"
+    begin: int
+    step: Spread
+    """Of ∂s_t/∂s_{t-1}, by timestep from ``begin``."""
+    product: Spread
+    """Of ∂s_T/∂s_{T-lag}, by lag from 1, as natural logarithms; None for one that is 0."""
+    lyapunov: Curve
+    """The largest exponents, per timestep."""
+    spectra: dict[str, list[SpectrumBlock]]
+    """By matrix; empty for a network without Ws, and above 512 units, where eigenvalues take too long."""
+    spectra_at_start: dict[str, list[SpectrumBlock]]
+    """The same for the weights that training began with; empty above 256 units."""
+    bounds: dict[str, NormBound]
+    """For layers without gates."""
+
+
+class SaturationShares(Wire):
+    """By unit: the share of the time, 0 to 1, that it stands at an end of its range."""
+
+    low: list[float]
+    high: list[float]
+
+
+class GatesView(Wire):
+    """One sequence, timestep by timestep."""
+
+    kind: Literal["gates"] = "gates"
+    begin: int
+    """The timestep of the sequence that row 0 stands for."""
+    sample: SequenceSample
+    """The whole sequence, with what the network said."""
+    gates: dict[str, Grid]
+    """Rows are timesteps, columns units; by gate and layer, ``"f/0"``. Empty for a network without gates."""
+    states: dict[str, Grid]
+    """The same for the states, ``"h/0"``."""
+    saturation: dict[str, SaturationShares]
+    """Of the gates, over a probe of sequences."""
+    kept_by: dict[str, str] = {}
+    """Which gate keeps which memory: ``{"c": "f"}``."""
+
+
+class Place(Wire):
+    """One place in the text."""
+
+    before: str
+    symbol: str
+    after: str
+    value: float
+
+
+class PlacesView(Wire):
+    """Where in the text a unit is most, and least, active."""
+
+    kind: Literal["places"] = "places"
+    unit: str
+    """``"h/0 17"``"""
+    states: list[str]
+    """What can be asked about in this network."""
+    read: int
+    """Symbols that were looked through."""
+    highest: list[Place]
+    lowest: list[Place]
+
+
+class CliffPath(Wire):
+    """A descent, place by place."""
+
+    w: Curve
+    b: Curve
+    loss: Curve
+    norm: Curve
+    """The gradient's norm before any clipping."""
+
+
+class CliffView(Wire):
+    """The loss cliff of Pascanu, Mikolov & Bengio 2013, figure 6."""
+
+    kind: Literal["cliff"] = "cliff"
+    w: list[float]
+    b: list[float]
+    loss: Grid
+    """Rows by b, columns by w."""
+    free: CliffPath
+    clipped: CliffPath
+    """The same descent with its steps clipped."""
+
+
+class DecaySeries(Wire):
+    """An exponential fitted to the gradient's norms on their way back, for each recording."""
+
+    steps: list[int]
+    factor: Curve
+    """What one timestep back multiplies the norm by."""
+    half_life: Curve
+    """Timesteps back in which it halves; None where it does not fade."""
+    r_squared: Curve
+    ratio: Curve
+    """The earliest norm ÷ the latest one."""
+
+
+class DiagnosisView(Wire):
+    """What the recorded numbers say about a run."""
+
+    kind: Literal["diagnosis"] = "diagnosis"
+    sentences: list[str]
+    fits: dict[str, DecaySeries]
+    """By field and layer, ``"h/0"``."""
+    numbers: dict[str, float | None]
+    """What the sentences are made of."""
+
+
+class SurgerySide(Wire):
+    """What a network does."""
+
+    loss: float | None
+    error: float | None
+    """Share of wrong units, 0 to 1."""
+    samples: list[SampleContent]
+
+
+class SurgeryView(Wire):
+    """The same inputs with and without a clamp."""
+
+    kind: Literal["surgery"] = "surgery"
+    clamped: str
+    """What was held at which value, in words."""
+    choices: list[str]
+    """What can be held in this network."""
+    untouched: SurgerySide
+    changed: SurgerySide
+
+
+class Future(Wire):
+    """One way on from a checkpoint, by update."""
+
+    loss: Curve
+    norm_before: Curve
+    norm_after: Curve
+    clipped: list[bool]
+    ended: str | None
+    """Why it could not go on; None where it could."""
+
+
+class RewindView(Wire):
+    """Two futures from the same checkpoint, on the same batches."""
+
+    kind: Literal["rewind"] = "rewind"
+    steps: list[int]
+    """The updates; a future that ended early has fewer."""
+    changes: dict[str, str]
+    """By setting: from what to what, in words."""
+    untouched: Future
+    changed: Future
+    note: str = ""
+
+
+class Guess(Wire):
+    """A symbol and its probability before temperature, top k and top p."""
+
+    symbol: str
+    probability: float | None
+
+
+class WrittenSymbol(Wire):
+    """One symbol that the network wrote."""
+
+    symbol: str
+    probability: float | None
+    guesses: list[Guess]
+    """The likeliest ones at this place."""
+
+
+class GeneratedView(Wire):
+    """What a network produces: one of the three."""
+
+    kind: Literal["generate"] = "generate"
+    prompt: str | None = None
+    text: str | None = None
+    written: list[WrittenSymbol] = []
+    forecasts: list[ForecastSample] = []
+    predictions: list[SequenceSample] = []
+    """The wrong ones first."""
+    wrong: int | None = None
+    total: int | None = None
+    """Sequences judged."""
+
+
+ViewResult = Annotated[
+    TriangleView
+    | TruncationView
+    | CreditView
+    | JacobiansView
+    | GatesView
+    | PlacesView
+    | CliffView
+    | DiagnosisView
+    | SurgeryView
+    | RewindView
+    | GeneratedView,
+    Field(discriminator="kind"),
+]
+"""What a view shows; ``kind`` is its name."""
