@@ -19,6 +19,7 @@ from trainer.schema import (
     Catalog,
     CheckpointInfo,
     CorpusInfo,
+    EigenvalueSeries,
     ErrorBody,
     Estimate,
     FieldError,
@@ -227,6 +228,12 @@ class Client:
         """Norms of the loss's gradient at each timestep, by quantity and layer (``h/0``)."""
         query = {"names": _joined(names), "max_steps": max_steps, "after_step": after_step}
         return self._read(dict[str, VectorSeries], f"/runs/{run_id}/gradients", query=query)
+
+    def eigenvalues(self, run_id: UUID, *, max_steps: int | None = None) -> dict[str, EigenvalueSeries]:
+        """Eigenvalues at each recorded step, by matrix (``Ws/0``, one gate's ``Ws/0/f``)."""
+        return self._read(
+            dict[str, EigenvalueSeries], f"/runs/{run_id}/eigenvalues", query={"max_steps": max_steps}
+        )
 
     def samples(self, run_id: UUID, *, limit: int | None = None) -> list[Sample]:
         return self._read(list[Sample], f"/runs/{run_id}/samples", query={"limit": limit})

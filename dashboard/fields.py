@@ -83,6 +83,10 @@ class Field:
             return False
         return math.isfinite(value)
 
+    def read(self, value: Any) -> Any:
+        """What a widget's value means: a text box that was emptied holds "", where the setting has none."""
+        return None if self.nullable and value == "" else value
+
     def cast(self, value: Any) -> Any:
         """The value in the type that the widget wants: an int for a number field becomes a float."""
         return float(value) if self.kind == "number" and value is not None else value
@@ -126,6 +130,13 @@ def read_fields(schema: Mapping[str, Any], prefix: str = "") -> list[Field]:
         _field(name, f"{prefix}.{name}" if prefix else name, _resolved(part, definitions), definitions)
         for name, part in schema.get("properties", {}).items()
     ]
+
+
+def with_choices(schema: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """The schema, with the keys of ``labels`` as the choices of one setting, the first as its default."""
+    part = {key: value for key, value in schema["properties"][name].items() if key != "anyOf"}
+    part |= {"type": "string", "enum": list(labels), "labels": dict(labels), "default": next(iter(labels))}
+    return {**schema, "properties": {**schema["properties"], name: part}}
 
 
 def _field(name: str, path: str, part: Mapping[str, Any], definitions: Mapping[str, Any]) -> Field:
@@ -219,4 +230,4 @@ def sentence(error: FieldError) -> str:
 
 def _capital(text: str) -> str:
     """With a capital letter first, unless it begins with a name such as k2 or hidden_size."""
-    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].rstrip(",").isalpha() else text

@@ -35,13 +35,13 @@ class Draft:
     def value(self, setting: Field, defaults: Mapping[str, Any]) -> Any:
         """What the setting's widget shows: the user's value where it fits the field, else the default."""
         if setting.path in self.changed and setting.accepts(self.changed[setting.path]):
-            return self.changed[setting.path]
+            return setting.read(self.changed[setting.path])
         return defaults.get(setting.name, setting.default)
 
     def change(self, setting: Field, value: Any) -> None:
         """Keep the user's value; a field that was emptied and must not be goes back to its default."""
         if setting.accepts(value):
-            self.changed[setting.path] = value
+            self.changed[setting.path] = setting.read(value)
         else:
             self.changed.pop(setting.path, None)
 

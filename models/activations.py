@@ -23,6 +23,9 @@ class Activation(NamedTuple):
     """φ'(a), computed from h = φ(a), as all of these allow."""
 
 
+RANGES: dict[str, tuple[float, float]] = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
+"""The ends that a function never leaves and flattens out at, by its name; others have none."""
+
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(torch.tanh, lambda h: 1 - h * h),
     "sigmoid": Activation(torch.sigmoid, lambda h: h * (1 - h)),

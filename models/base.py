@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+from models.clamping import Span
 
 
 class NetworkConfig(BaseModel):
@@ -30,6 +32,21 @@ class NetworkConfig(BaseModel):
     def state_size(self) -> int:
         """About how many numbers of hidden state one sequence holds at a timestep, to estimate memory."""
         return 1
+
+
+class Letter(NamedTuple):
+    """What a letter of a network's equations stands for: the same one differs from network to network."""
+
+    name: str
+    """With the letter itself: ``"forget gate f"``."""
+    does: str = ""
+    """To a memory, in a word or two, where the name does not say it: ``"keeps"``."""
+
+
+OFFERED = "what is offered"
+"""What a candidate is to a memory."""
+LETS_IN, KEEPS, PASSES_ON = "lets in", "keeps", "passes on"
+"""What gates do to it."""
 
 
 class EmptyState(NamedTuple):
@@ -51,6 +68,11 @@ class Network(nn.Module, ABC, Generic[State]):
     output_size: int
     kept_by: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """For a field of the state whose old value a gate multiplies at each timestep: that gate's letter."""
+    keeps_at: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """For the letter of a gate that shares a memory out between old and new: where all of the old stays."""
+    letters: ClassVar[Mapping[str, Letter]] = MappingProxyType({})
+    """Words for what ``gates`` and ``clampable`` give that is no field of the state; and for Ws where another
+    matrix stands in its place."""
     taught: bool = False
     """Whether training calls ``forward_taught``: only a network that reads its own output can be taught."""
 
@@ -86,6 +108,15 @@ class Network(nn.Module, ABC, Generic[State]):
         output), whatever the module calls its parameters. Gated networks keep their gates stacked as
         PyTorch does: (4H, D) for an LSTM.
         """
+
+    def recurrent_matrices(self) -> dict[str, Tensor]:
+        """The square matrices by which one timestep's state enters the next one's, each gate's apart.
+
+        Returns:
+            (H, H) by layer (``"Ws/0"``) and, where gates are stacked in it, by letter (``"Ws/0/f"``); complex
+            for a complex state. Empty for a network whose states meet no square matrix.
+        """
+        return {}
 
     def unroll(self, x: Tensor, state: State | None = None) -> tuple[Tensor, list[State]]:
         """``step`` over every timestep of x (B, T, D): (B, T, O) outputs and the T states.
@@ -125,10 +156,7 @@ class Network(nn.Module, ABC, Generic[State]):
             # frozen and however little of it is computed.
             start = map_state(lambda tensor: tensor.detach().requires_grad_(), start)
             outputs, states = self.unroll(x.detach().requires_grad_(), start)
-            history: dict[str, list[Tensor]] = {}
-            for state_t in states:
-                for name, tensor in named_tensors(state_t):
-                    history.setdefault(name, []).append(tensor)
+            history = named_history(states)
             wanted = [tensor for tensors in history.values() for tensor in tensors]
             gradients = iter(
                 torch.autograd.grad(loss(outputs), wanted, allow_unused=True, materialize_grads=True)
@@ -170,20 +198,44 @@ class Network(nn.Module, ABC, Generic[State]):
         del x, state
         return {}
 
-    def clampable(self) -> dict[str, tuple[float, float]]:
-        """What ``clamp`` can hold, by name (``"f/0"``, ``"h/0"``), with its lowest and highest value."""
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Between which ends gates and states are squashed, so that near an end little gradient passes.
+
+        Returns:
+            Lowest and highest value by gate or field and layer, ``"f/0"``, ``"h/0"``, as ``gates`` and the
+            states give them. Those that no function squashes have no entry, though some of them are bounded:
+            a GRU's h, say, is a mean of squashed values, and its gradient passes at ±1 too.
+        """
+        return {}
+
+    def clampable(self) -> dict[str, Span]:
+        """What ``clamp`` can hold, by name (``"f/0"``, ``"h/0"``): where, and how many units there are."""
         return {}
 
     def clamp(self, name: str, units: Sequence[int], value: float) -> None:
         """Change the weights for good so that units stand at a value, for all that reads them.
+
+        What that means for each name, ``hold`` says.
 
         Args:
             name: one that ``clampable`` has.
             units: which, from 0.
             value: at every timestep; of a state, also as what the first timestep reads.
         """
-        del units, value
-        raise ValueError(f"name is {name!r}; give one of: {', '.join(self.clampable()) or '(none)'}")
+        can = self.clampable()
+        if name not in can:
+            raise ValueError(f"name is {name!r}; give one of: {', '.join(can) or '(none)'}")
+        span = can[name]
+        if not span.has(value):
+            raise ValueError(f"value is {value:g}; {name} can be held at {span.words()}")
+        if outside := [unit for unit in units if not 0 <= unit < span.units]:
+            raise ValueError(f"units has {outside[0]}; {name} has units 0 to {span.units - 1}")
+        letter, layer = name.split("/")
+        self.hold(letter, int(layer), units, value)
+
+    def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
+        """What ``clamp`` does once it has found that it can be done; a name comes as letter and layer."""
+        raise NotImplementedError
 
     def facts(self) -> dict[str, str]:
         """What a reader should know of this very network beside its size, with units: {} for most."""
@@ -202,6 +254,15 @@ def named_tensors(state: Any) -> Iterator[tuple[str, Tensor]]:
     for field, layers in zip(state._fields, state, strict=True):
         for layer, tensor in enumerate(layers):
             yield f"{field}/{layer}", tensor
+
+
+def named_history(states: Iterable[Any]) -> dict[str, list[Tensor]]:
+    """``named_tensors`` of successive states: by name, one (B, H) tensor for each state."""
+    history: dict[str, list[Tensor]] = {}
+    for state in states:
+        for name, tensor in named_tensors(state):
+            history.setdefault(name, []).append(tensor)
+    return history
 
 
 def from_named_tensors(like: State, tensors: dict[str, Tensor]) -> State:

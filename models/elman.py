@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models.activations import RANGES
 from models.base import ModelSpec
 from models.recurrent import (
     CellWeights,
@@ -60,10 +61,14 @@ class Elman(RecurrentNetwork[ElmanState]):
         )
         self.kernel = fused
         self.nonlinearity = _NONLINEARITIES[name]
+        self.range = RANGES.get(name)
 
     def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
         (h,) = previous
         return (self.nonlinearity(torch.addmm(a_t, h, weights.Ws_T)),)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {f"h/{layer}": self.range for layer in range(self.rnn.num_layers) if self.range is not None}
 
     def sweep(self, a: Tensor, h: Tensor, previous: LayerState, weights: LayerWeights) -> Sweep:
         del a, previous  # the outputs say it all

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.activations import ACTIVATIONS, ActivationName
-from models.base import EmptyState, ModelSpec, Network
+from models.base import EmptyState, Letter, ModelSpec, Network
+from models.clamping import LINEAR, Span, speak_for
 from models.layers import LayeredConfig, embedding
 
 
@@ -34,6 +37,8 @@ class FFNN(Network[EmptyState]):
     Deviation from the paper: its units are logistic, the output's too; here the output is linear and the
     task's loss does the rest.
     """
+
+    letters = MappingProxyType({"h": Letter("hidden units h")})
 
     def __init__(self, config: FFNNConfig, input_size: int, output_size: int) -> None:
         super().__init__()
@@ -64,6 +69,15 @@ class FFNN(Network[EmptyState]):
         roles = {"We": self.embedding.weight} if isinstance(self.embedding, nn.Linear) else {}
         roles |= {f"Wx/{layer}": linear.weight for layer, linear in enumerate(self.hidden)}
         return {**roles, "Wy": self.readout.weight}
+
+    def clampable(self) -> dict[str, Span]:
+        return {f"h/{layer}": LINEAR.span(linear.out_features) for layer, linear in enumerate(self.hidden)}
+
+    def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
+        """h is held as the layer above hears it, or the readout."""
+        del letter
+        reader = [*self.hidden, self.readout][layer + 1]
+        speak_for(units, reader.weight, reader.bias, value)
 
     def facts(self) -> dict[str, str]:
         return {"Receptive field": "1 timestep: each output sees the input of its own timestep alone"}

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import ModelSpec
+from models.base import KEEPS, OFFERED, Letter, ModelSpec
+from models.clamping import SIGMOID, TANH
 from models.recurrent import (
     LayerState,
     LayerWeights,
@@ -48,7 +49,16 @@ class GRU(RecurrentNetwork[GRUState]):
 
     state_type = GRUState
     kept_by = MappingProxyType({"h": "z"})
-    stacked = "rzn"  # torch.nn.GRU's documented order
+    keeps_at = MappingProxyType({"z": 1.0})
+    letters = MappingProxyType(
+        {
+            "r": Letter("reset gate r", "shows the past"),
+            "z": Letter("update gate z", KEEPS),
+            "n": Letter("candidate n", OFFERED),
+        }
+    )
+    # in torch.nn.GRU's documented order
+    squashed = MappingProxyType({"r": SIGMOID, "z": SIGMOID, "n": TANH})
     kernel = staticmethod(torch.gru)
 
     def __init__(self, config: GRUConfig, input_size: int, output_size: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,8 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.activations import ACTIVATIONS, ActivationName
-from models.base import ModelSpec, Network, NetworkConfig
+from models.activations import ACTIVATIONS, RANGES, ActivationName
+from models.base import Letter, ModelSpec, Network, NetworkConfig
+from models.clamping import LINEAR, Span, speak_for
 
 
 class JordanConfig(NetworkConfig):
@@ -61,6 +63,8 @@ class Jordan(Network[JordanState]):
     the task's loss, and f squashes what is fed back.
     """
 
+    letters = MappingProxyType({"h": Letter("hidden units h")})
+
     def __init__(self, config: JordanConfig, input_size: int, output_size: int) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, output_size
@@ -69,6 +73,7 @@ class Jordan(Network[JordanState]):
         self.readout = nn.Linear(config.hidden_size, output_size)
         self.activation = ACTIVATIONS[config.activation].function
         self.feedback = _FEEDBACK[config.feedback]
+        self.range = RANGES.get(config.feedback)  # softmax has none: of many symbols all shares are small
         self.decay = config.decay
         self.taught = config.teacher_forcing
 
@@ -101,6 +106,22 @@ class Jordan(Network[JordanState]):
 
     def weight_roles(self) -> dict[str, Tensor]:
         return {"Wx/0": self.input.weight, "Ws/0": self.context.weight, "Wy": self.readout.weight}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {} if self.range is None else {"y/0": self.range}
+
+    def clampable(self) -> dict[str, Span]:
+        return {"s/0": LINEAR.span(self.output_size), "h/0": LINEAR.span(self.readout.in_features)}
+
+    def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
+        """s is held as the hidden layer hears it, h as the readout does.
+
+        The state units themselves go on following the outputs, unheard where s is held.
+        """
+        del layer
+        if letter == "s":
+            return speak_for(units, self.context.weight, self.input.bias, value)
+        return speak_for(units, self.readout.weight, self.readout.bias, value)
 
     def _advance(self, a_t: Tensor, state: JordanState) -> tuple[Tensor, JordanState]:
         """One timestep, from a_t = Wx x_t + b (B, H)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import torch
@@ -11,7 +12,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.base import ModelSpec
+from models.base import Letter, ModelSpec
+from models.clamping import Span, deafen, speak_for
 from models.layers import LayeredConfig
 from models.parallel import ParallelLayer, ParallelNetwork, affine
 
@@ -94,6 +96,19 @@ class LRULayer(ParallelLayer):
     def roles(self) -> dict[str, Tensor]:
         return {"Wx": self.B, "C": self.C, "D": self.D}
 
+    def clampable(self) -> dict[str, Span]:
+        return {"h": Span(0.0, 0.0, self.C.shape[0])}
+
+    def hold(self, letter: str, units: Sequence[int], value: float) -> None:
+        """h is held at 0, both parts of it: nothing is written any more, and what was there is not read.
+
+        No other value stands still: a layer has no biases, and what is in h fades.
+        """
+        del letter
+        parts = [2 * unit + part for unit in units for part in (0, 1)]
+        deafen(parts, [self.B], [], value)
+        speak_for(parts, self.C, None, value)
+
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         return torch.complex(*parts)
 
@@ -130,10 +145,18 @@ class LRU(ParallelNetwork[LRUState]):
     """
 
     state_type = LRUState
+    letters = MappingProxyType({"h": Letter("hidden state h", "both its parts"), "Ws": Letter("diag(λ)")})
 
     def __init__(self, config: LRUConfig, input_size: int, output_size: int) -> None:
         below = [config.read_size(input_size)] + [config.hidden_size] * (config.layers - 1)
         super().__init__([LRULayer(config, size) for size in below], config, input_size, output_size)
+
+    def recurrent_matrices(self) -> dict[str, Tensor]:
+        """diag(λ), in place of the Ws that there is not."""
+        return {
+            f"Ws/{number}": torch.diag(layer.eigenvalues())  # type: ignore[operator]
+            for number, layer in enumerate(self.layers)
+        }
 
     def facts(self) -> dict[str, str]:
         decays = torch.cat([layer.nu.detach().exp() for layer in self.layers])  # type: ignore[operator]

@@ -9,7 +9,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.base import ModelSpec
+from models.base import KEEPS, LETS_IN, OFFERED, PASSES_ON, Letter, ModelSpec
+from models.clamping import SIGMOID, TANH
 from models.recurrent import (
     CellWeights,
     LayerState,
@@ -76,10 +77,20 @@ class LSTM(RecurrentNetwork[LSTMState]):
 
     state_type = LSTMState
     kept_by = MappingProxyType({"c": "f"})  # without a forget gate, by none: all is kept
+    keeps_at = MappingProxyType({"f": 1.0})
+    letters = MappingProxyType(
+        {
+            "i": Letter("input gate i", LETS_IN),
+            "f": Letter("forget gate f", KEEPS),
+            "g": Letter("candidate g", OFFERED),
+            "o": Letter("output gate o", PASSES_ON),
+        }
+    )
 
     def __init__(self, config: LSTMConfig, input_size: int, output_size: int) -> None:
         sizes = config.read_size(input_size), config.hidden_size, config.layers
-        self.stacked = "ifgo" if config.forget_gate else "igo"  # in torch.nn.LSTM's documented order
+        order = "ifgo" if config.forget_gate else "igo"  # torch.nn.LSTM's documented one
+        self.squashed = {letter: TANH if letter == "g" else SIGMOID for letter in order}
         is_plain = config.forget_gate and not config.peepholes
         super().__init__(
             nn.LSTM(*sizes, batch_first=True) if is_plain else CellWeights(*sizes, blocks=len(self.stacked)),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.base import ModelSpec
+from models.base import LETS_IN, OFFERED, Letter, ModelSpec
+from models.clamping import LINEAR, SIGMOID, Span, Squashing, before_sigmoid, deafen
 from models.layers import LayeredConfig
 from models.parallel import ParallelLayer, ParallelNetwork, affine
 
@@ -38,12 +42,21 @@ class _Parts(NamedTuple):
     """Of the state that is proposed."""
 
 
+class _Squashed(NamedTuple):
+    """What makes each of the parts of its sum, in the same order."""
+
+    z: Squashing
+    candidate: Squashing
+
+
 class MinGRULayer(ParallelLayer):
     """One layer of a minGRU, D or H to H."""
 
     def __init__(self, config: MinGRUConfig, input_size: int) -> None:
         super().__init__()
-        self.candidate = _positive if config.candidate == "positive" else _as_it_is
+        is_positive = config.candidate == "positive"
+        self.candidate = _positive if is_positive else _as_it_is
+        self.squashed = _Squashed(z=SIGMOID, candidate=_POSITIVE if is_positive else LINEAR)
         self.input = nn.Linear(input_size, len(_Parts._fields) * config.hidden_size)
         if config.keep_bias is not None:
             with torch.no_grad():
@@ -62,6 +75,25 @@ class MinGRULayer(ParallelLayer):
 
     def roles(self) -> dict[str, Tensor]:
         return {"Wx": self.input.weight}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {"z": (self.squashed.z.low, self.squashed.z.high)}
+
+    def clampable(self) -> dict[str, Span]:
+        held = {**self.squashed._asdict(), "h": self.squashed.candidate}
+        return {name: squashing.span(_parts(self.input.bias).z.shape[0]) for name, squashing in held.items()}
+
+    def hold(self, letter: str, units: Sequence[int], value: float) -> None:
+        """The gate or the candidate stands still itself, since it no longer listens to the input.
+
+        h does too, exactly and from the first timestep on: z is held at 1, and the candidate at the value.
+        """
+        if letter == "h":
+            self.hold("z", units, 1.0)
+            return self.hold("candidate", units, value)
+        part = _Parts._fields.index(letter)
+        W, b = _parts(self.input.weight)[part], _parts(self.input.bias)[part]
+        return deafen(units, [W], [b], self.squashed[part].argument(value))
 
     def _open(self, below: Tensor) -> _Parts:
         """(..., D) gives the gate, and what it lets in, (..., H) each."""
@@ -91,6 +123,10 @@ class MinGRU(ParallelNetwork[MinGRUState]):
     """
 
     state_type = MinGRUState
+    keeps_at = MappingProxyType({"z": 0.0})
+    letters = MappingProxyType(
+        {"z": Letter("update gate z", LETS_IN), "candidate": Letter("candidate h̃", OFFERED)}
+    )
 
     def __init__(self, config: MinGRUConfig, input_size: int, output_size: int) -> None:
         below = [config.read_size(input_size)] + [config.hidden_size] * (config.layers - 1)
@@ -109,6 +145,13 @@ def _as_it_is(x: Tensor) -> Tensor:
 def _positive(x: Tensor) -> Tensor:
     """Positive, increasing and continuous: x + 1/2 from 0 on, σ(x) below."""
     return torch.where(x >= 0, x + 0.5, x.sigmoid())
+
+
+def _before_positive(value: float) -> float:
+    return value - 0.5 if value >= 0.5 else before_sigmoid(value)
+
+
+_POSITIVE = Squashing(0.0, math.inf, _before_positive)
 
 
 SPEC = ModelSpec(

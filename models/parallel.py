@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Network, State
+from models.clamping import Span
 from models.layers import LayeredConfig, embedding
 from models.scan import scan
 
@@ -41,6 +42,18 @@ class ParallelLayer(nn.Module, ABC):
         """(T, B, H) by letter, from the layer's (T, B, D) inputs: as ``Network.gates``."""
         del below
         return {}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """By letter: as ``Network.ranges``."""
+        return {}
+
+    def clampable(self) -> dict[str, Span]:
+        """What ``hold`` can hold, by letter: as ``Network.clampable``."""
+        return {}
+
+    def hold(self, letter: str, units: Sequence[int], value: float) -> None:
+        """Change the layer's weights so that units stand at a value, which its range has."""
+        raise NotImplementedError
 
     # A complex state is carried as two real tensors, so that all that looks at states meets real numbers.
     def join(self, parts: Sequence[Tensor]) -> Tensor:
@@ -133,6 +146,24 @@ class ParallelNetwork(Network[State], Generic[State]):
                 for number, (layer, below) in enumerate(zip(self._each_layer(), reading.below, strict=True))
                 for name, gate in layer.gates(below).items()
             }
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {
+            f"{letter}/{number}": span
+            for number, layer in enumerate(self._each_layer())
+            for letter, span in layer.ranges().items()
+        }
+
+    def clampable(self) -> dict[str, Span]:
+        return {
+            f"{letter}/{number}": span
+            for number, layer in enumerate(self._each_layer())
+            for letter, span in layer.clampable().items()
+        }
+
+    def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
+        """As the layer's own ``hold``."""
+        self._each_layer()[layer].hold(letter, units, value)
 
     def weight_roles(self) -> dict[str, Tensor]:
         roles = {"We": self.embedding.weight} if isinstance(self.embedding, nn.Linear) else {}

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.base import Network, State, named_tensors
-from models.clamping import SIGMOID, TANH, before_squashing, deafen, speak_for
-from models.initialisation import LARGEST_FOR_EIGENVALUES, Start, scale_to_radius_, start_weights
+from models.clamping import LINEAR, Span, Squashing, deafen, speak_for
+from models.initialisation import LARGEST_FOR_EIGENVALUES, Start, blocks, scale_to_radius_, start_weights
 from models.layers import LayeredConfig, embedding
 
 LayerState = tuple[Tensor, ...]
@@ -50,9 +50,6 @@ class RecurrentConfig(LayeredConfig):
             )
         return given
 
-
-_CANDIDATES = "gn"
-"""The letters of what gates let in: tanh units."""
 
 Sweep = Callable[[Tensor], tuple[LayerState, Tensor]]
 """One layer's backward pass through time, made of what its forward pass went through.
@@ -109,8 +106,8 @@ class RecurrentNetwork(Network[State], Generic[State]):
 
     state_type: ClassVar[type]
     """The NamedTuple of this network's state; its first field is ``h``."""
-    stacked: str = ""
-    """The letters of the gates whose blocks are stacked in the weights, in their order, for ``clamp``."""
+    squashed: Mapping[str, Squashing] = MappingProxyType({})
+    """The gates whose blocks are stacked in the weights, in their order: what makes each of its sum."""
     kernel: Callable[..., tuple[Tensor, ...]] | None = None
     """PyTorch's fused function for a whole sequence, where it has one for this cell."""
 
@@ -125,6 +122,11 @@ class RecurrentNetwork(Network[State], Generic[State]):
         self.embedding = embedding(config, input_size)
         self.dropout = config.dropout
         self._start(config)
+
+    @property
+    def stacked(self) -> str:
+        """The letters of the gates whose blocks are stacked in the weights, in their order."""
+        return "".join(self.squashed)
 
     @abstractmethod
     def cell(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> LayerState:
@@ -215,25 +217,36 @@ class RecurrentNetwork(Network[State], Generic[State]):
                 below = torch.stack(outputs)
         return {name: torch.stack(gates, dim=1) for name, gates in found.items()}
 
-    def clampable(self) -> dict[str, tuple[float, float]]:
-        layers, anything = range(self.rnn.num_layers), (-math.inf, math.inf)
-        gates = {letter: TANH if letter in _CANDIDATES else SIGMOID for letter in self.stacked}
-        return {f"{letter}/{at}": span for at in layers for letter, span in {**gates, "h": anything}.items()}
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        return {
+            f"{letter}/{layer}": (squashing.low, squashing.high)
+            for layer in range(self.rnn.num_layers)
+            for letter, squashing in self.squashed.items()
+            if math.isfinite(squashing.low) and math.isfinite(squashing.high)
+        }
 
-    def clamp(self, name: str, units: Sequence[int], value: float) -> None:
-        if (span := self.clampable().get(name)) is None:
-            return super().clamp(name, units, value)
-        letter, layer = name.split("/")
-        Wx, Ws, bx, bs = self._parameters_of(int(layer))
-        if letter in self.stacked:
+    def clampable(self) -> dict[str, Span]:
+        layers, held = range(self.rnn.num_layers), {**self.squashed, "h": LINEAR}
+        return {f"{letter}/{at}": held[letter].span(self.rnn.hidden_size) for at in layers for letter in held}
+
+    def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
+        """A gate, or what gates let in, stands still itself, since it no longer listens to anything.
+
+        h is held as all matrices hear it: its own layer's Ws at the next timestep, and the layer above, or
+        the readout, at this one. What a cell does with its state without a matrix goes on: a GRU's
+        z ⊙ h_{t−1}, say.
+        """
+        Wx, Ws, bx, bs = self._parameters_of(layer)
+        if letter in self.squashed:
             first = self.stacked.index(letter) * self.rnn.hidden_size
-            deafen([first + unit for unit in units], [Wx, Ws], [bx, bs], before_squashing(value, span))
-            if (vector := self.other_weights(int(layer)).get(letter)) is not None:
+            rows = [first + unit for unit in units]
+            deafen(rows, [Wx, Ws], [bx, bs], self.squashed[letter].argument(value))
+            if (vector := self.other_weights(layer).get(letter)) is not None:
                 deafen(units, [vector], [], 0.0)
             return None
         speak_for(units, Ws, bs, value)
-        if int(layer) + 1 < self.rnn.num_layers:
-            above, _, bias, _ = self._parameters_of(int(layer) + 1)
+        if layer + 1 < self.rnn.num_layers:
+            above, _, bias, _ = self._parameters_of(layer + 1)
             return speak_for(units, above, bias, value)
         return speak_for(units, self.readout.weight, self.readout.bias, value)
 
@@ -307,8 +320,9 @@ class RecurrentNetwork(Network[State], Generic[State]):
             weights,
             has_biases=True,
             num_layers=layers,
-            dropout=self.dropout if layers > 1 else 0.0,
-            train=self.training,
+            dropout=self.dropout if layers > 1 and self.training else 0.0,
+            # Beside dropout this says whether there may be a backward pass, which cuDNN refuses otherwise.
+            train=self.training or torch.is_grad_enabled(),
             bidirectional=False,
             batch_first=True,
         )
@@ -319,6 +333,14 @@ class RecurrentNetwork(Network[State], Generic[State]):
             roles[f"Wx/{layer}"] = self.rnn.get_parameter(f"weight_ih_l{layer}")
             roles[f"Ws/{layer}"] = self.rnn.get_parameter(f"weight_hh_l{layer}")
         return {**roles, "Wy": self.readout.weight}
+
+    def recurrent_matrices(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for layer in range(self.rnn.num_layers):
+            each = blocks(self.rnn.get_parameter(f"weight_hh_l{layer}"))
+            gates = [f"/{letter}" for letter in self.stacked] or [""]
+            found |= {f"Ws/{layer}{gate}": block for gate, block in zip(gates, each, strict=True)}
+        return found
 
     def _weights(self, layer: int) -> LayerWeights:
         Wx, Ws, bx, bs = self._parameters_of(layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,7 +11,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.base import ModelSpec
+from models.base import KEEPS, LETS_IN, OFFERED, PASSES_ON, Letter, ModelSpec
+from models.clamping import EXPONENTIAL, LEAST, SIGMOID, TANH
 from models.recurrent import CellWeights, LayerState, LayerWeights, RecurrentConfig, RecurrentNetwork
 
 
@@ -76,15 +78,34 @@ class SLSTM(RecurrentNetwork[SLSTMState]):
     would do, as for the other networks here; the cell alone, without the blocks (convolution, normalisation,
     projections) that the paper stacks. Forget gates of either kind start near σ(``forget_bias``); the other
     biases are left as ``init`` makes them.
+
+    ``clamp`` holds i and f of these equations, not the shares that ``gates`` gives. An i that never changes
+    cancels in c / n: from an empty memory, h is the same wherever it stands. At 0 it would leave 0 / 0, so
+    its lowest value is a small number instead.
     """
 
     state_type = SLSTMState
+    keeps_at = MappingProxyType({"f": 1.0, "i": 0.0})
+    letters = MappingProxyType(
+        {
+            "i": Letter("input gate i", LETS_IN),
+            "f": Letter("forget gate f", KEEPS),
+            "z": Letter("candidate z", OFFERED),
+            "o": Letter("output gate o", PASSES_ON),
+        }
+    )
 
     def __init__(self, config: SLSTMConfig, input_size: int, output_size: int) -> None:
         sizes = config.read_size(input_size), config.hidden_size, config.layers
         weights = CellWeights(*sizes, blocks=len(_Gates._fields))
         super().__init__(weights, config, input_size, output_size)
         self.is_exponential = config.forget_gate == "exponential"
+        self.squashed = {
+            "i": EXPONENTIAL._replace(low=LEAST),  # at 0 an empty memory would stay 0 / 0
+            "f": EXPONENTIAL if self.is_exponential else SIGMOID,
+            "z": TANH,
+            "o": SIGMOID,
+        }
         if config.forget_bias is not None:
             start = torch.tensor(config.forget_bias)
             self._start_forget_gates_at(F.logsigmoid(start) if self.is_exponential else start)
@@ -109,6 +130,11 @@ class SLSTM(RecurrentNetwork[SLSTMState]):
         old = gates.f * previous[2]
         n = old + gates.i
         return {"i": gates.i / n, "f": old / n, "z": gates.z, "o": gates.o}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Of the shares that ``gates`` gives, and not of i and f themselves, where exp has no upper end."""
+        layers = range(self.rnn.num_layers)
+        return super().ranges() | {f"{letter}/{layer}": (0.0, 1.0) for layer in layers for letter in "if"}
 
     def _open(self, a_t: Tensor, previous: LayerState, weights: LayerWeights) -> tuple[_Gates, Tensor]:
         """The gates, i and f in units of exp(m); and that m, (B, H) each."""

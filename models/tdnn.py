@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.activations import ACTIVATIONS, ActivationName
-from models.base import ModelSpec, Network, named_tensors
+from models.activations import ACTIVATIONS, RANGES, ActivationName
+from models.base import Letter, ModelSpec, Network, named_tensors
+from models.clamping import LINEAR, Span, speak_for
 from models.layers import LayeredConfig, embedding
 
 
@@ -67,6 +69,8 @@ class TDNN(Network[TDNNState]):
     here φ can be chosen, and the output has learnt weights over M delays. ``forward`` is one ``conv1d`` per
     layer, and computes only what the wanted outputs see.
     """
+
+    letters = MappingProxyType({"h": Letter("hidden units h")})
 
     def __init__(self, config: TDNNConfig, input_size: int, output_size: int) -> None:
         super().__init__()
@@ -149,6 +153,24 @@ class TDNN(Network[TDNNState]):
         *hidden, readout = self.units
         roles |= {f"Wx/{layer}": unit.weight for layer, unit in enumerate(hidden)}
         return {**roles, "Wy": readout.weight}
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        span = RANGES.get(self.config.activation)
+        return {} if span is None else {f"h/{layer}": span for layer in range(self.config.layers)}
+
+    def clampable(self) -> dict[str, Span]:
+        *hidden, _ = self.units
+        return {f"h/{layer}": LINEAR.span(unit.out_features) for layer, unit in enumerate(hidden)}
+
+    def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
+        """h is held as the layer above, or the readout, hears it in every tap.
+
+        Also in those that reach to before the first timestep, where the line holds 0.
+        """
+        del letter
+        reader, taps = self.units[layer + 1], self.taps[layer + 1]
+        places = [unit * taps + tap for unit in units for tap in range(taps)]
+        speak_for(places, reader.weight, reader.bias, value)
 
     def facts(self) -> dict[str, str]:
         sizes, seen = self.config, self.config.receptive_field

@@ -1,6 +1,6 @@
 """What a run reports, and when. Each callback looks at the end of a block of updates.
 
-The trainer calls them in the order of ``callbacks_of``: what a later one uses, an earlier one has measured.
+They are called in the order in which the worker lists them: a later one uses what an earlier one measured.
 """
 
 from __future__ import annotations
@@ -11,13 +11,8 @@ from collections import deque
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from typing_extensions import override
 
-from models.bptt.credit import INPUT, input_gradient, shares
-from models.bptt.jacobians import spectral_radius
-from models.bptt.state_gradients import norms_over_time
-from models.bptt.truncation import truncation_meter
 from trainer.checkpoint import pack
 from trainer.evaluation import (
     EvaluationStopped,
@@ -29,18 +24,13 @@ from trainer.evaluation import (
 )
 from trainer.module import RecurrentTraining
 from trainer.reporter import Reporter
-from trainer.schema import RunConfig, Sample, TrainingConfig
+from trainer.schema import RunConfig, Sample
 from trainer.seeds import generator
 from trainer.tasks.base import Batch, Task
-from trainer.tbptt import windows
 
 RATE_WINDOW_SECONDS = 2.0
 FIRST_CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_SECONDS = 5.0
-LARGEST_SPECTRUM = 256
-"""Units of a layer whose eigenvalues are recorded."""
-MOST_READ = 4
-"""How often the windows of a truncation may read each timestep of the probe for it to be measured live."""
 CHECKPOINT_SHARE = 0.02
 """Checkpoints take at most this share of the training time."""
 
@@ -249,86 +239,6 @@ def test(module: RecurrentTraining, config: RunConfig, reporter: Reporter, resul
 def _bits(task: Task, loss: float | None) -> float | None:
     """Bits per character, for a stream of characters."""
     return loss / math.log(2) if task.counts_characters and loss is not None and math.isfinite(loss) else None
-
-
-class RecordGradients(BlockCallback):
-    """What the loss's gradient does through time, on a probe batch that stays the same.
-
-    The norm at every timestep; where some timesteps decide the target, how much of it arrives at those
-    (``credit/…``); and where training truncates, how its gradient compares with the full one
-    (``truncation/…``), unless its windows overlap so much that measuring would cost more than a few updates.
-    """
-
-    def __init__(self, reporter: Reporter, training: TrainingConfig, every: int, probe: Batch) -> None:
-        self.reporter, self.every, self.probe = reporter, every, probe
-        cut = windows(probe.length, training.k1, training.k2)
-        read = sum(window.end - window.start for window in cut)
-        self.cut = cut if len(cut) > 1 and read <= MOST_READ * probe.length else []
-
-    def at_start(self, module: RecurrentTraining) -> None:
-        self.probe = self.probe.to(module.device, module.dtype_of_numbers)
-        if module.step == 0:
-            self.record(module)
-
-    def at_block(self, module: RecurrentTraining) -> None:
-        if module.step % self.every == 0:
-            self.record(module)
-
-    def record(self, module: RecurrentTraining) -> None:
-        probe, network = self.probe, module.network
-        count = probe.scored_count()
-
-        def loss(outputs: torch.Tensor) -> torch.Tensor:
-            losses = module.task.elementwise_loss(outputs[:, probe.first :], probe.targets)
-            return (losses if probe.mask is None else losses[probe.mask]).sum() / count
-
-        gradients = network.state_gradients(probe.inputs, None, loss)
-        for name, vector in norms_over_time(gradients).items():
-            data = vector.to("cpu", torch.float32).numpy().astype("<f4").tobytes()
-            self.reporter.vector(name, module.step, data)
-        if probe.informative is not None and gradients:
-            of_inputs = {INPUT: input_gradient(network, probe.inputs, None, loss)}
-            for name, found in shares({**of_inputs, **gradients}, probe.informative).items():
-                self._point(module, f"credit/{name}", found.ratio)
-        if self.cut:
-            (matches,) = truncation_meter(network, probe.inputs, None, loss, [self.cut])
-            for role, match in matches.items():
-                self._point(module, f"truncation/cosine/{role}", match.cosine)
-                self._point(module, f"truncation/norm_ratio/{role}", match.norm_ratio)
-
-    def _point(self, module: RecurrentTraining, key: str, value: float) -> None:
-        if not math.isnan(value):  # no gradient at all: there is nothing to compare
-            self.reporter.points(key, [module.step], [value], [module.seconds], [module.cursor.sequences])
-
-
-class RecordSpectra(BlockCallback):
-    """The spectral radius of each plain Ws, before the first update and whenever the run validates.
-
-    Of a plain recurrent layer alone, where it says how fast a small state fades or grows; and of matrices
-    whose eigenvalues are found in milliseconds.
-    """
-
-    def __init__(self, reporter: Reporter, every: int) -> None:
-        self.reporter, self.every = reporter, every
-
-    def at_start(self, module: RecurrentTraining) -> None:
-        self.plain = {
-            role: weight
-            for role, weight in module.network.weight_roles().items()
-            if role.startswith("Ws/") and weight.shape[0] == weight.shape[1] <= LARGEST_SPECTRUM
-        }
-        if module.step == 0:
-            self.record(module)
-
-    def at_block(self, module: RecurrentTraining) -> None:
-        if module.step % self.every == 0:
-            self.record(module)
-
-    def record(self, module: RecurrentTraining) -> None:
-        where = ([module.seconds], [module.cursor.sequences])
-        for role, weight in self.plain.items():
-            radius = spectral_radius(weight)
-            self.reporter.points(f"spectral_radius/{role}", [module.step], [radius], *where)
 
 
 class TakeSamples(BlockCallback):

@@ -24,6 +24,7 @@ from trainer.schema import (
     CatalogEntry,
     Estimate,
     FieldError,
+    Letter,
     RunConfig,
     SettingError,
     TrainingConfig,
@@ -194,6 +195,7 @@ def catalog() -> Catalog:
             equations=spec.equations,
             source=spec.source,
             keeps_state=spec.keeps_state,
+            letters={at: Letter(name=of.name, does=of.does) for at, of in spec.network.letters.items()},
             json_schema=_schema(spec.config),
         )
         for name, spec in MODELS.items()
@@ -211,6 +213,7 @@ def catalog() -> Catalog:
             loss_reason=spec.loss_reason,
             loss_unit=spec.task.loss_unit,
             error_unit=spec.task.error_unit,
+            wrong_when=spec.wrong_when,
             streaming=spec.task.streaming,
             needs_corpus=spec.needs_corpus,
             needs_table=spec.needs_table,

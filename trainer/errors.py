@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from trainer.schema import FieldError, SettingError
+from trainer.schema import PLAIN, FieldError, SettingError
 
 _SHOWN_CHARACTERS = 80
 
@@ -87,12 +88,27 @@ def _explain(entry: dict[str, Any], model: type[BaseModel] | None) -> tuple[str,
     if kind == "string_too_short":
         return "is empty", f"give at least {ctx['min_length']} character(s)"
     if kind == "string_pattern_mismatch":
-        return "holds a character that is not allowed", "leave out <, >, line breaks and control characters"
+        if ctx["pattern"] == PLAIN:
+            return (
+                "holds a character that is not allowed",
+                "leave out <, >, line breaks and control characters",
+            )
+        return "is not written as it should be", _way_to_write(model, entry["loc"])
     if kind in ("string_too_long", "too_long"):
         return "is too long", f"give at most {ctx['max_length']}"
     if kind == "json_invalid":
         return f"is not valid JSON ({ctx.get('error', '')})", "mend the JSON"
     return entry["msg"][0].lower() + entry["msg"][1:], "see the catalogue (GET /catalog) for what it takes"
+
+
+def _way_to_write(model: type[BaseModel] | None, path: Sequence[Any]) -> str:
+    """What the setting's description says of its form, in examples where it has some: ``such as 0, 3-5``."""
+    field = model.model_fields.get(str(path[-1])) if model is not None and path else None
+    about = " ".join((field.description or "").split()) if field is not None else ""
+    example = re.search(r"\bsuch as ([^;:.]+)", about)
+    if example:
+        return f"write, say, {example.group(1)}"
+    return about[:1].lower() + about[1:] if about else "see the catalogue (GET /catalog) for what it takes"
 
 
 def _fields_at(model: type[BaseModel] | None, path: Sequence[Any]) -> list[str]:

@@ -98,11 +98,8 @@ def evaluate(
         batch = task.draw_validation(min(at_once, sequences - begin), source)
         batch = batch.to(weight.device, weight.dtype)
         outputs, _ = network(batch.inputs, first=batch.first)
-        losses = task.elementwise_loss(outputs, batch.targets)
-        if batch.mask is not None:
-            losses = losses[batch.mask]
-        loss += losses.double().sum().cpu()
-        scored += losses.numel()
+        loss += task.scored_losses(outputs, batch).double().sum().cpu()
+        scored += batch.scored_count()
         score = task.score(outputs, batch)
         wrong, total = wrong + score.wrong, total + score.total
     return Verdict(float(loss) / scored, wrong, total)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import httpx
@@ -25,6 +25,9 @@ from trainer.scheduler import GRACE_SECONDS, Scheduler
 from trainer.schema import ServiceAddress
 from trainer.settings import Settings
 from trainer.store import Store
+
+if TYPE_CHECKING:  # it imports torch
+    from trainer.inspection.inspector import Inspector
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +42,8 @@ class HostError(Exception):
 class Server(uvicorn.Server):
     """uvicorn, which at the first SIGINT or SIGTERM goes on answering until every worker has ended.
 
-    Workers write their last checkpoint over HTTP, so the scheduler goes before the server does. A second
-    signal ends both at once.
+    Workers write their last checkpoint over HTTP, so the scheduler goes before the server does; whoever waits
+    for an inspection is told at once. A second signal ends all of it.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Server(uvicorn.Server):
         app: Any,
         listener: socket.socket,
         scheduler: Scheduler,
+        inspector: Inspector,
         address: ServiceAddress,
         note: Path | None,
     ) -> None:
@@ -57,7 +61,7 @@ class Server(uvicorn.Server):
             )
         )
         self.address = address
-        self._listener, self._scheduler, self._note = listener, scheduler, note
+        self._listener, self._scheduler, self._inspector, self._note = listener, scheduler, inspector, note
         self._leaving: threading.Thread | None = None
         self._up = threading.Event()
 
@@ -113,6 +117,7 @@ class Server(uvicorn.Server):
 
     def _wind_down(self) -> None:
         try:
+            self._inspector.stop()
             self._scheduler.shutdown(GRACE_SECONDS)
         finally:
             self.should_exit = True
@@ -166,7 +171,7 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
         gc.freeze()
         if training:
             stack.callback(note.unlink, missing_ok=True)
-        yield Server(app, listener, scheduler, address, note if training else None)
+        yield Server(app, listener, scheduler, inspector, address, note if training else None)
 
 
 def find_service(data: Path) -> ServiceAddress | None:

@@ -138,10 +138,10 @@ class Reporter:
             self._step = step
 
     def vector(self, name: str, step: int, little_endian_float32: bytes) -> None:
-        """Add one per-timestep vector."""
+        """Add one vector; see ``schema.Vector`` for its name."""
         encoded = base64.b64encode(little_endian_float32)
         with self._lock:
-            self._buffer.vectors.append(Vector(name=name, step=step, norms=encoded))
+            self._buffer.vectors.append(Vector(name=name, step=step, numbers=encoded))
 
     def sample(self, sample: Sample) -> None:
         with self._lock:

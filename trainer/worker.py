@@ -27,8 +27,6 @@ from typing_extensions import override
 from models.base import Network
 from trainer.callbacks import (
     EndInTime,
-    RecordGradients,
-    RecordSpectra,
     ReportUpdates,
     Results,
     TakeSamples,
@@ -41,6 +39,7 @@ from trainer.config import Resolved, resolve
 from trainer.evaluation import EvaluationStopped, evaluate_at_lengths
 from trainer.lengths import RandomLengths, ladder
 from trainer.module import RecurrentTraining
+from trainer.recordings import RecordGradients, RecordSpectra
 from trainer.reporter import Reporter
 from trainer.schema import Assignment, End, RunConfig, RunState
 from trainer.seeds import derived_seed, generator
@@ -69,6 +68,24 @@ def training_module(
     return RecurrentTraining(
         network, resolved.task, training, source, pauses, lengths=lengths, noise_seed=noise_seed
     )
+
+
+def fit(module: RecurrentTraining, accelerator: str, callbacks: list[pl.Callback]) -> None:
+    """Train, block by block, until a callback says that it is enough; Lightning itself writes nothing."""
+    trainer = pl.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=1,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+        default_root_dir=Path.cwd(),
+    )
+    trainer.fit(module, torch.utils.data.DataLoader(Blocks(), batch_size=None))
 
 
 class _ToReporter(logging.Handler):
@@ -158,11 +175,11 @@ class _Attempt:
         ]
         if self.config.analysis.every is not None:
             record = RecordGradients(self.reporter, self.config.training, self.config.analysis.every, probe)
-            callbacks[3:3] = [record, RecordSpectra(self.reporter, self.config.training.validate_every)]
+            callbacks[3:3] = [record, RecordSpectra(self.reporter, self.config.training)]
         self._describe(resolved, module)
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
         with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready
-            self._trainer(callbacks).fit(module, torch.utils.data.DataLoader(Blocks(), batch_size=None))
+            fit(module, self.config.training.accelerator, callbacks)
         return self._conclude(module, resolved, samples, checkpoints)
 
     def _is_over(self) -> bool:
@@ -198,21 +215,6 @@ class _Attempt:
         self._random = stored["random"]
         self.reporter.progress(module.step)
         self.reporter.log("info", f"Resumed from the checkpoint at update {module.step}.")
-
-    def _trainer(self, callbacks: list[pl.Callback]) -> pl.Trainer:
-        return pl.Trainer(
-            accelerator=self.config.training.accelerator,
-            devices=1,
-            max_epochs=1,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
-            default_root_dir=Path.cwd(),
-        )
 
     def _describe(self, resolved: Resolved, module: RecurrentTraining) -> None:
         parameters = sum(p.numel() for p in module.network.parameters())

@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 from dashboard.charts.style import COOL, WARM, base_figure, rounded
 from trainer.schema import CliffPath, CliffView
 
-LOOKS = {"free": ("without clipping", WARM, "x"), "clipped": ("with clipped steps", COOL, "circle")}
-WHITE = "#ffffff"
+LOOKS = {"free": ("without clipping", WARM, 8.0), "clipped": ("with clipped steps", COOL, 2.0)}
+"""Name, colour, and width: while nothing is clipped both go the same way, and the first stays in sight."""
+WHITE, BLACK = "#ffffff", "#000000"
 
 
 def cliff_figure(view: CliffView, paths: Sequence[str]) -> go.Figure:
@@ -41,19 +42,43 @@ def cliff_figure(view: CliffView, paths: Sequence[str]) -> go.Figure:
     figure.update_yaxes(range=[min(view.b), max(view.b)], rangemode="normal")
     for name in paths:
         path: CliffPath = getattr(view, name)
-        label, color, symbol = LOOKS[name]
+        label, color, width = LOOKS[name]
         figure.add_scatter(
             x=rounded(path.w),
             y=rounded(path.b),
             mode="lines+markers",
             name=label,
-            line={"color": color, "width": 2.4},
-            marker={"color": color, "size": 8, "symbol": symbol, "line": {"color": WHITE, "width": 1}},
+            line={"color": color, "width": width},
+            marker={"color": color, "size": width + 4, "line": {"color": WHITE, "width": 0.5}},
             customdata=[[i] for i in range(len(path.w))],
             hovertemplate="after %{customdata[0]} steps: w %{x:.3f}, b %{y:.3f}<extra></extra>",
             uid=name,
         )
+        _add_mark(figure, path.w[-1], path.b[-1], color, "square", "end", f"{name}-end")
+    if paths:  # both begin at the same place
+        path = getattr(view, paths[0])
+        _add_mark(figure, path.w[0], path.b[0], WHITE, "star", "start", "start")
+    for mark in [drawn for drawn in figure.data if drawn.name == "end"][1:]:
+        mark.showlegend = False  # the legend says it once, whosever end it is
     return figure
+
+
+def _add_mark(
+    figure: go.Figure, w: float | None, b: float | None, color: str, symbol: str, words: str, uid: str
+) -> None:
+    """A place of its own on the surface; nothing where it lies outside."""
+    (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    if w is None or b is None or not (left <= w <= right and bottom <= b <= top):
+        return
+    figure.add_scatter(
+        x=rounded([w]),
+        y=rounded([b]),
+        mode="markers",
+        name=words,
+        marker={"color": color, "size": 15, "symbol": symbol, "line": {"color": BLACK, "width": 1.5}},
+        hovertemplate=f"{words}: w %{{x:.3f}}, b %{{y:.3f}}<extra></extra>",
+        uid=uid,
+    )
 
 
 def descent_figure(view: CliffView, paths: Sequence[str]) -> go.Figure:
@@ -61,14 +86,14 @@ def descent_figure(view: CliffView, paths: Sequence[str]) -> go.Figure:
     figure = base_figure("steps down", "loss after 50 timesteps", height=460)
     for name in paths:
         path: CliffPath = getattr(view, name)
-        label, color, _ = LOOKS[name]
+        label, color, width = LOOKS[name]
         figure.add_scatter(
             x=list(range(len(path.loss))),
             y=rounded(path.loss),
             mode="lines+markers",
             name=label,
-            line={"color": color, "width": 2},
-            marker={"size": 5},
+            line={"color": color, "width": 0.6 * width + 1},
+            marker={"size": 0.6 * width + 4},
             customdata=[[n] for n in rounded(path.norm)],
             hovertemplate="%{y:.3g} (gradient norm %{customdata[0]:.3g})",
             uid=name,

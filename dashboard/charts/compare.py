@@ -121,7 +121,7 @@ def time_gradient_figure(curves: Mapping[str, GradientCurve], *, quantity: str) 
             x=list(range(1, len(row) + 1)),
             y=rounded([v if v is not None and v > 0 else None for v in row]),
             mode="lines",
-            name=plain(f"{curve.name}, step {curve.vectors.steps[-1]}"),
+            name=plain(f"{curve.name}, step {curve.vectors.steps[-1]:,}"),
             line={"color": curve.color, "width": 2, "dash": curve.dash},
             hovertemplate="%{y:.3g}",
             uid=uid,

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import GREY, MARK, TIMESTEP_TITLE, base_figure, nothing_yet, rounded
+from dashboard.charts.style import (
+    GREY,
+    TIMESTEP_TITLE,
+    base_figure,
+    for_log_axis,
+    line_mode,
+    mark_informative,
+    nothing_yet,
+    rounded,
+)
 from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
 from dashboard.theme import RUN_COLORS
 from trainer.schema import CreditView
@@ -19,7 +28,7 @@ def ratio_figure(view: CreditView, *, color: str, step: int | None) -> go.Figure
     now = {name: view.now[name].ratio for name in names}
     start = {name: view.at_start[name].ratio if name in view.at_start else None for name in names}
     if not any(v for v in [*now.values(), *start.values()]):
-        nothing_yet(figure, "No gradient arrives at any of these timesteps.")
+        nothing_yet(figure, no_ratio_words(view))
         return figure
     words = [credit_title(name) for name in names]
     for name, word in zip(names, words, strict=True):
@@ -53,34 +62,39 @@ def ratio_figure(view: CreditView, *, color: str, step: int | None) -> go.Figure
     return figure
 
 
-def norms_figure(
-    norms: Mapping[str, Sequence[float | None]], informative: Sequence[int], *, begin: int = 0
-) -> go.Figure:
+def norms_figure(norms: Mapping[str, Sequence[float | None]], informative: Sequence[int]) -> go.Figure:
     """The gradient's norm at each timestep of one sequence, on a log axis; lines where its markers stand."""
     figure = base_figure(TIMESTEP_TITLE, "‖∂loss/∂·‖ (norm)", height=400, y_type="log")
     figure.update_xaxes(rangemode="normal")
-    for place, name in enumerate(sorted(norms, key=_order)):
+    colors = credit_colors(norms)
+    for name in sorted(norms, key=_order):
+        y = for_log_axis(norms[name])
         figure.add_scatter(
-            x=[begin + 1 + t for t in range(len(norms[name]))],
-            y=rounded([v if v is not None and v > 0 else None for v in norms[name]]),
-            mode="lines",
+            x=list(range(1, len(y) + 1)),
+            y=y,
+            mode=line_mode(y),
             name=norm_symbol(name),
-            line={"color": RUN_COLORS[place % len(RUN_COLORS)], "width": 2},
+            line={"color": colors[name], "width": 2},
             hovertemplate="%{y:.3g}",
             uid=name.replace("/", "-"),
         )
-    for t in informative:
-        figure.add_vline(x=t + 1, line={"color": MARK, "width": 2, "dash": "dot"}, layer="below")
-    if informative:
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="lines",
-            name="decides the target",
-            line={"color": MARK, "dash": "dot", "width": 2},
-            uid="informative",
-        )
+    mark_informative(figure, informative)
     return figure
+
+
+def credit_colors(names: Iterable[str]) -> dict[str, str]:
+    """A colour for the inputs and each state, the same wherever they are drawn."""
+    return {name: RUN_COLORS[i % len(RUN_COLORS)] for i, name in enumerate(sorted(names, key=_order))}
+
+
+def no_ratio_words(view: CreditView) -> str:
+    """Why there is nothing to divide."""
+    shares = [share for shares in (view.now, view.at_start) for share in shares.values()]
+    if any(share.informative is None or share.distractors is None for share in shares):
+        return "The gradient is no finite number here: it has exploded."
+    if any(share.informative for share in shares):
+        return "Only the timesteps that decide the target get a gradient."
+    return "No gradient arrives at any of these timesteps."
 
 
 def _order(name: str) -> tuple[bool, tuple[int, str, int]]:

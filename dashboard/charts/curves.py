@@ -104,7 +104,7 @@ def _add_flags(figure: go.Figure, curve: Curve, *, uid: str, x: XAxis, scale: fl
         if step in curve.series.flag:
             places.append(place)
             heights.append(last)
-            words.append(f"{FLAG_WORDS[curve.series.flag[step]]} at step {step}")
+            words.append(f"{FLAG_WORDS[curve.series.flag[step]]} at step {step:,}")
             labels.append("")
     if words:
         labels[0] = words[0]

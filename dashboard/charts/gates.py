@@ -4,38 +4,77 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import GREY, GRID, TIMESTEP_TITLE, base_figure, nothing_yet, plain, rounded, title
+from dashboard.charts.style import (
+    COOL,
+    GREY,
+    GRID,
+    TIMESTEP_TITLE,
+    WARM,
+    base_figure,
+    faint,
+    line_mode,
+    mark_informative,
+    nothing_yet,
+    plain,
+    rounded,
+    title,
+    with_layer,
+)
+from dashboard.charts.time_gradients import quantity_title
 from dashboard.theme import RUN_COLORS, Dash
-from trainer.schema import Channel, SaturationShares
+from trainer.schema import Channel, Letter, SaturationShares
 
 LANE = 150
 """Pixels of one heatmap."""
-GAP = 0.045
-"""Between two of them, as a share of the plot's height."""
+GAP = 26
+"""Pixels between two of them, for the title of the one below."""
+PANEL, PANEL_GAP = 170, 46
+"""Pixels of one panel of a track, and of its title above it."""
+OUTSIDE = 82
+"""Above and below the heatmaps together."""
 MOST_TOKENS = 60
 """More symbols than these do not fit side by side: then timesteps are numbered instead."""
-GATE_WORDS = {
-    "i": "input gate i (lets in)",
-    "f": "forget gate f (keeps)",
-    "o": "output gate o (passes on)",
-    "g": "candidate g (what is offered)",
-    "r": "reset gate r",
-    "z": "update gate z",
-    "n": "candidate n (what is offered)",
-}
+SIGNED = [
+    [0, WARM],
+    [0.25, faint(WARM, 0.6)],
+    [0.5, faint(WARM, 0)],
+    [0.5, faint(COOL, 0)],
+    [0.75, faint(COOL, 0.6)],
+    [1, COOL],
+]
+"""Orange below 0, blue above, as in coloured text; 0 is the page itself, whether that is light or dark."""
 
+Letters = Mapping[str, Letter]
+"""What the letters of a network's equations stand for: the catalogue has them."""
+NO_LETTERS: Letters = MappingProxyType({})
 Rows = Sequence[Sequence[float | None]]
 """Rows are timesteps, columns units."""
 
 
-def gate_title(name: str) -> str:
-    """``f/0`` in words: ``forget gate f (keeps), layer 1``."""
+def unit_title(name: str, letters: Letters) -> str:
+    """``f/0`` in words, ``forget gate f (keeps), layer 1``; a state's, where the letter is no gate's."""
     letter, _, layer = name.partition("/")
-    words = GATE_WORDS.get(letter, f"gate {letter}")
-    return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
+    if letter not in letters:
+        return quantity_title(name)
+    found = letters[letter]
+    return with_layer(f"{found.name} ({found.does})" if found.does else found.name, layer)
+
+
+def align(figure: go.Figure, begin: int, length: int) -> None:
+    """Give a figure the sides and the timesteps that all figures of one sequence have: they stand in columns.
+
+    Args:
+        figure: with timesteps from 1 across.
+        begin: the first timestep to show, from 0.
+        length: how many.
+    """
+    figure.update_layout(margin={"l": 76, "r": 84})
+    figure.update_xaxes(range=[begin + 0.5, begin + length + 0.5], rangemode="normal")
 
 
 def tokens_of(channels: Sequence[Channel]) -> list[str] | None:
@@ -64,8 +103,8 @@ def heatmaps(
         unit: drawn with a frame around it.
     """
     count = max(1, len(lanes))
-    figure = base_figure(TIMESTEP_TITLE, "", height=120 + LANE * count)
-    figure.update_layout(hovermode="closest", showlegend=False, margin={"l": 64, "t": 30, "r": 90})
+    figure = base_figure(TIMESTEP_TITLE, "", height=OUTSIDE + LANE * count)
+    figure.update_layout(hovermode="closest", showlegend=False, margin={"t": 30, "b": OUTSIDE - 30})
     if not lanes:
         nothing_yet(figure, "Choose what to show above.")
         return figure
@@ -74,7 +113,7 @@ def heatmaps(
         zip(lanes.items(), reversed(list(pairwise(edges))), strict=True)
     ):
         axis = "y" if place == 0 else f"y{place + 1}"
-        top = high - GAP
+        top = high - GAP / (LANE * count)
         figure.update_layout(
             {
                 f"yaxis{axis[1:]}": {
@@ -82,7 +121,7 @@ def heatmaps(
                     "title": title("unit"),
                     "anchor": "x",
                     "autorange": "reversed",
-                    "gridcolor": GRID,
+                    "showgrid": False,  # it would show through where a value is near 0
                     "zeroline": False,
                     "nticks": 4,
                     "tickfont": {"size": 12},
@@ -115,7 +154,8 @@ def heatmaps(
             )
     length = max(len(rows) for rows in lanes.values())
     last = "y" if count == 1 else f"y{count}"
-    figure.update_xaxes(anchor=last, range=[begin + 0.5, begin + length + 0.5], rangemode="normal")
+    figure.update_xaxes(anchor=last, showgrid=False)
+    align(figure, begin, length)
     shown = tokens[begin : begin + length] if tokens is not None else []
     if shown and len(shown) <= MOST_TOKENS:
         figure.update_xaxes(
@@ -151,8 +191,7 @@ def _add_lane(
         y=list(range(units)),
         z=[rounded([row[u] for row in rows], 3) for u in range(units)],
         yaxis=axis,
-        # Red and blue around white for what may be negative; dark to light for what goes from 0 on.
-        colorscale="RdBu" if signed else "Viridis",
+        colorscale=SIGNED if signed else "Viridis",
         zmin=-largest if signed else 0,
         zmax=largest if signed else max(1.0, largest),
         text=[[plain(token) for token in read]] * units if read else None,
@@ -160,6 +199,8 @@ def _add_lane(
         if read
         else f"{plain(name)}, unit %{{y}}, timestep %{{x}}: %{{z:.3g}}<extra></extra>",
         colorbar={
+            "x": 1,
+            "xpad": 14,  # pixels, and not a share of the width: it must not push the plot from its column
             "thickness": 10,
             "outlinewidth": 0,
             "y": sum(domain) / 2,
@@ -171,53 +212,85 @@ def _add_lane(
     )
 
 
+class Track(NamedTuple):
+    """One unit of one gate or state, timestep by timestep."""
+
+    name: str
+    color: str
+    dash: Dash
+    values: Sequence[float | None]
+    panel: str = ""
+    """The title of the axis that it shares with all of the same one: a memory may be many times as large as a
+    gate."""
+
+
 def track_figure(
-    tracks: Mapping[str, tuple[str, Dash, Sequence[float | None]]],
+    tracks: Sequence[Track],
     *,
     begin: int,
     tokens: Sequence[str] | None = None,
     informative: Sequence[int] = (),
 ) -> go.Figure:
-    """One unit over the sequence: a line for each of its gates and states.
+    """One unit over the sequence: a line for each of its gates and states, in panels on one time axis.
 
     Args:
-        tracks: by name: colour, line style, and a value for each timestep.
+        tracks: one line each; their panels stand one above the other, the first on top.
         begin: the timestep, from 0, of the first value.
         tokens: what was read, from the sequence's first timestep on.
         informative: timesteps, from 0, whose inputs decide the target.
     """
-    figure = base_figure(TIMESTEP_TITLE, "value of the unit", height=340)
-    figure.update_yaxes(rangemode="normal")
-    figure.update_xaxes(rangemode="normal")
-    for name, (color, dash, values) in tracks.items():
-        shown = [visible(t) for t in tokens[begin : begin + len(values)]] if tokens else [""] * len(values)
+    panels = list(dict.fromkeys(track.panel for track in tracks))
+    count = max(1, len(panels))
+    inner = PANEL * count + PANEL_GAP * (count - 1)
+    figure = base_figure(TIMESTEP_TITLE, "", height=inner + 130)
+    figure.update_layout(margin={"t": 70})
+    for place, panel in enumerate(panels):
+        top = 1 - place * (PANEL + PANEL_GAP) / inner
+        axis = {
+            "domain": [max(0.0, top - PANEL / inner), top],
+            "title": title(panel or "value of the unit"),
+            "anchor": "x",
+            "gridcolor": GRID,
+            "zeroline": False,
+            "nticks": 5,
+            "tickfont": {"size": 12},
+        }
+        figure.update_layout({f"yaxis{place + 1 if place else ''}": axis})
+    for track in tracks:
+        length, place = len(track.values), panels.index(track.panel)
+        shown = [visible(t) for t in tokens[begin : begin + length]] if tokens else [""] * length
         figure.add_scatter(
-            x=[begin + 1 + t for t in range(len(values))],
-            y=rounded(values),
-            mode="lines",
-            name=plain(name),
-            line={"color": color, "width": 2, "dash": dash},
+            x=[begin + 1 + t for t in range(length)],
+            y=rounded(track.values),
+            yaxis=f"y{place + 1 if place else ''}",
+            mode=line_mode(track.values),
+            name=plain(track.name),
+            line={"color": track.color, "width": 2, "dash": track.dash},
             customdata=[[plain(token)] for token in shown],
             hovertemplate="%{y:.3g} %{customdata[0]}",
-            uid="".join(c if c.isalnum() else "-" for c in name),
+            uid="".join(c if c.isalnum() else "-" for c in track.name),
         )
-    for t in informative:
-        figure.add_vline(x=t + 1, line={"color": GREY, "width": 1, "dash": "dot"}, layer="below")
+    mark_informative(figure, [t for t in informative if t >= begin])
+    figure.update_xaxes(anchor=f"y{count if count > 1 else ''}")
+    figure.update_layout(hoversubplots="axis")
+    align(figure, begin, max((len(track.values) for track in tracks), default=1))
     return figure
 
 
-def saturation_figure(shares: Mapping[str, SaturationShares]) -> go.Figure:
-    """Each unit of each gate by the shares of the time it is open and shut (Karpathy, Johnson & Li 2015)."""
-    figure = base_figure("share of the time open or high (above 0.9)", "shut or low (below 0.1)", height=400)
+def saturation_figure(shares: Mapping[str, SaturationShares], letters: Letters) -> go.Figure:
+    """Each unit of each gate by the shares of the time at its ends (Karpathy, Johnson & Li 2015)."""
+    figure = base_figure(
+        "share of the time near the top of its range", "near the bottom of its range", height=400
+    )
     for place, (name, share) in enumerate(shares.items()):
         figure.add_scatter(
             x=rounded(share.high, 3),
             y=rounded(share.low, 3),
             mode="markers",
-            name=plain(gate_title(name)),
+            name=plain(unit_title(name, letters)),
             marker={"color": RUN_COLORS[place % len(RUN_COLORS)], "size": 9, "opacity": 0.65},
             customdata=[[unit] for unit in range(len(share.high))],
-            hovertemplate="unit %{customdata[0]}: open %{x:.0%}, shut %{y:.0%}",
+            hovertemplate="unit %{customdata[0]}: near the top %{x:.0%}, near the bottom %{y:.0%}",
             uid=name.replace("/", "-"),
         )
     figure.add_scatter(

@@ -16,6 +16,7 @@ from dashboard.charts.style import (
     reference_line,
     short,
 )
+from dashboard.text import share
 from trainer.schema import Series, TrainingConfig
 
 
@@ -56,7 +57,7 @@ def clip_words(training: TrainingConfig, clip_rate: float | None) -> str:
     """What the clip does and how often it acted, in one line."""
     if training.clip is None:
         return "no clipping"
-    rate = "" if clip_rate is None else f"clipped at {100 * clip_rate:.3g} % of updates"
+    rate = "" if clip_rate is None else f"clipped at {share(clip_rate)} of updates"
     if training.clip == "norm":
         return rate or "clipping by norm"
     entries = f"entries cut at ±{short(training.clip_at)}"

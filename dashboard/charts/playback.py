@@ -76,29 +76,29 @@ def playback_figure(
     for trace in frames[-1].data:
         figure.add_trace(trace)
     figure.frames = frames
-    _add_controls(figure, vectors.steps)
+    add_controls(figure, vectors.steps)
     return figure
 
 
 def decay_words(fits: DecaySeries | None, step: int) -> str:
-    """``halves every 3.1 steps back (R² 0.98)``; empty where nothing was fitted at this step."""
+    """``halves every 3.1 timesteps back (R² 0.98)``; empty where nothing was fitted at this step."""
     if fits is None or step not in fits.steps:
         return ""
-    at = fits.steps.index(step)
-    factor, half_life, r_squared = fits.factor[at], fits.half_life[at], fits.r_squared[at]
-    if factor is None:
-        return ""
-    if half_life is not None and half_life < 1000:
-        words = f"halves every {short(half_life)} steps back"
-    elif factor > 1 and math.log(2) / math.log(factor) < 1000:
-        words = f"doubles every {short(math.log(2) / math.log(factor))} steps back"
-    else:
-        words = "keeps its length"
-    return f"{words} (R² {r_squared:.2f})" if r_squared is not None else words
+    return fits.words[fits.steps.index(step)]
+
+
+def has_pace(fits: DecaySeries) -> bool:
+    """Whether any recording fades, or grows, evenly enough to say by how much a timestep."""
+    return any(factor is not None for factor in fits.factor)
 
 
 def fit_line(norms: Sequence[float | None], factor: float | None) -> list[float | None]:
-    """The exponential with this factor per step back that is nearest to the norms: through their centroid."""
+    """The exponential with this factor per step back that is nearest to the norms: through their centroid.
+
+    Args:
+        norms: by timestep, of those that were fitted.
+        factor: None draws nothing.
+    """
     points = [(t, math.log(v)) for t, v in enumerate(norms) if v is not None and math.isfinite(v) and v > 0]
     if factor is None or factor <= 0 or len(points) < 2:
         return []
@@ -150,6 +150,8 @@ def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: s
     step, row = vectors.steps[place], vectors.norms[place]
     words = decay_words(fits, step)
     factor = fits.factor[fits.steps.index(step)] if fits is not None and words else None
+    # Without a line a point that is nowhere: Plotly tells no words of a trace without any.
+    line = fit_line(row if fits is None else row[: fits.last + 1], factor) or [None]
     timesteps = list(range(1, len(row) + 1))
     return go.Frame(
         name=str(step),
@@ -176,12 +178,13 @@ def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: s
                 uid="chosen",
             ),
             go.Scatter(
-                x=timesteps,
-                y=rounded(fit_line(row, factor)),
+                x=timesteps[: len(line)],
+                y=rounded(line),
                 xaxis="x2",
                 yaxis="y2",
                 mode="lines",
-                name=words or "no line fits",
+                name=words or "nothing fitted",
+                showlegend=fits is not None,
                 line={"color": GREY, "width": 1.5, "dash": "dash"},
                 hoverinfo="skip",
                 uid="fit",
@@ -190,7 +193,9 @@ def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: s
     )
 
 
-def _add_controls(figure: go.Figure, steps: Sequence[int]) -> None:
+def add_controls(figure: go.Figure, steps: Sequence[int]) -> None:
+    """A slider over the figure's frames, which are named by their steps, and buttons that play them."""
+
     def moves(seconds: float) -> Mapping[str, object]:
         return {
             "mode": "immediate",

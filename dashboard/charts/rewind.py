@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import COOL, STEP_TITLE, WARM, base_figure, nothing_yet, rounded
+from dashboard.charts.style import (
+    COOL,
+    STEP_TITLE,
+    WARM,
+    AxisType,
+    base_figure,
+    line_mode,
+    nothing_yet,
+    rounded,
+)
 from trainer.schema import Future, RewindView
 
+FAR = 30.0
+"""How many times as large one loss may be as another before a log axis shows both."""
+CLIPS = {"clip", "clip_at"}
+"""Changes that are nothing where nothing is clipped."""
 FUTURES = (("untouched", "as it was", COOL), ("changed", "changed", WARM))
 
 
 def loss_figure(view: RewindView, *, unit: str) -> go.Figure:
     """The training loss of both futures, on the same batches."""
-    figure = base_figure(STEP_TITLE, f"training loss ({unit})" if unit else "training loss", height=380)
+    losses = [loss for loss in (*view.untouched.loss, *view.changed.loss) if loss is not None]
+    is_far = bool(losses) and min(losses) > 0 and max(losses) > FAR * min(losses)
+    y_type: AxisType = "log" if is_far else "linear"
+    said = f"training loss ({unit})" if unit else "training loss"
+    figure = base_figure(STEP_TITLE, said, height=380, y_type=y_type)
     figure.update_xaxes(rangemode="normal")
     for name, label, color in FUTURES:
         future: Future = getattr(view, name)
@@ -35,6 +52,24 @@ def norm_figure(view: RewindView) -> go.Figure:
     return figure
 
 
+def parting_words(view: RewindView) -> str:
+    """From where on the two futures differ: equal curves hide each other, so that it has to be said."""
+    each = [
+        list(zip(future.loss, future.norm_after, strict=False)) for future in (view.untouched, view.changed)
+    ]
+    both = zip(view.steps, *each, strict=False)
+    parted = next((step for step, here, there in both if here != there), None)
+    if parted is None and len(each[0]) == len(each[1]):
+        idle = not any((*view.untouched.clipped, *view.changed.clipped))
+        why = ": no gradient was so long that it was clipped" if idle and {*view.changes} <= CLIPS else ""
+        return f"Both futures are the same so far{why}." if each[0] else ""
+    if parted is None:
+        return "Both futures are the same as far as both go."
+    if parted == view.steps[0]:
+        return f"They part at once, at step {parted:,}."
+    return f"They are the same up to step {parted - 1:,} and part at step {parted:,}."
+
+
 def _add(
     figure: go.Figure,
     view: RewindView,
@@ -47,7 +82,7 @@ def _add(
     figure.add_scatter(
         x=view.steps[: len(values)],
         y=rounded(values),
-        mode="lines",
+        mode=line_mode(values),
         name=name,
         # The first drawn stays in sight beneath one that lies on it.
         line={

@@ -14,6 +14,7 @@ from dashboard.charts.style import (
     base_figure,
     companion,
     faint,
+    line_mode,
     plain,
     rounded,
     title,
@@ -115,7 +116,7 @@ def forecast_figure(sample: ForecastSample, *, color: str) -> go.Figure:
         figure.add_scatter(
             x=timesteps,
             y=rounded(values),
-            mode="lines",
+            mode=line_mode(values),
             name=name,
             line=line,
             opacity=0.5 if uid == "truth" else 1.0,

@@ -124,6 +124,37 @@ def rounded(values: Sequence[float | None], digits: int = 5) -> list[float | Non
     return [None if v is None or not math.isfinite(v) else float(f"{v:.{digits}g}") for v in values]
 
 
+def for_log_axis(values: Sequence[float | None]) -> list[float | None]:
+    """``rounded``, without what a log axis cannot show: zeros and below."""
+    return rounded([v if v is not None and v > 0 else None for v in values])
+
+
+def line_mode(values: Sequence[float | None]) -> str:
+    """A line; with markers where a value has no neighbour, of which a line alone shows nothing."""
+    padded = [None, *values, None]
+    alone = any(
+        here is not None and before is None and after is None
+        for before, here, after in zip(padded, padded[1:], padded[2:], strict=False)
+    )
+    return "lines+markers" if alone else "lines"
+
+
+def with_layer(words: str, layer: str) -> str:
+    """``words, layer 1`` for the layer ``"0"`` of a name; the words alone where a name has none."""
+    return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
+
+
+def mark_informative(figure: go.Figure, timesteps: Sequence[int]) -> None:
+    """Dotted lines at the timesteps, from 0, whose inputs decide the target; and the legend says so."""
+    look = {"color": MARK, "width": 1.5, "dash": "dot"}
+    for t in timesteps:
+        figure.add_vline(x=t + 1, line=look, layer="below")
+    if timesteps:
+        figure.add_scatter(
+            x=[None], y=[None], mode="lines", name="decides the target", line=look, uid="informative"
+        )
+
+
 def note(figure: go.Figure, text: str, *, inside: bool = False) -> None:
     """A few words above the plot's right end; ``inside``: in its lower right corner, under a long legend."""
     figure.add_annotation(

@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 from dashboard.charts.logs import log_range, log_rows, worded
 from dashboard.charts.style import (
     GREY,
-    MARK,
     STEP_TITLE,
     TIMESTEP_TITLE,
     base_figure,
+    mark_informative,
     note,
     nothing_yet,
     rounded,
@@ -27,6 +27,7 @@ QUANTITY_WORDS = {
     "m": "stabiliser m",
     "re": "state, real part",
     "im": "state, imaginary part",
+    "s": "state units s",
     "x": "past inputs x",
     "y": "past output y",
 }
@@ -101,23 +102,12 @@ def curve_at(
         return figure
     index = recording_at(vectors, step)
     if index != 0:
-        first = f"step {vectors.steps[0]} (first)"
+        first = f"step {vectors.steps[0]:,} (first)"
         _add_vector(figure, vectors.norms[0], name=first, color=GREY, width=1.2, uid="first")
-    label = f"step {vectors.steps[index]}"
+    label = f"step {vectors.steps[index]:,}"
     _add_vector(figure, vectors.norms[index], name=label, color=color, width=2.2, uid="chosen")
     row = vectors.norms[index]
-    for t in informative:
-        figure.add_vline(x=t + 1, line={"color": MARK, "width": 1.5, "dash": "dot"}, layer="below")
-    if informative:
-        # Stands for the lines in the legend.
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="lines",
-            name="decides the target",
-            line={"color": MARK, "dash": "dot", "width": 1.5},
-            uid="informative",
-        )
+    mark_informative(figure, informative)
     if missing := gap_words(row):
         note(figure, missing, inside=True)
     return figure

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard.charts.logs import log_range, log_rows, worded
-from dashboard.charts.style import GREY, base_figure, nothing_yet, plain, rounded
+from dashboard.charts.style import GREY, base_figure, for_log_axis, line_mode, nothing_yet, plain
+from dashboard.theme import Dash
 
 Rows = Sequence[Sequence[float | None]]
 """Row t, column k; 0 above the diagonal."""
@@ -75,7 +76,7 @@ class LagCurve:
     name: str
     color: str
     values: Sequence[float | None]
-    dash: str = "solid"
+    dash: Dash = "solid"
 
 
 def lag_figure(curves: Mapping[str, LagCurve], *, quantity: str) -> go.Figure:
@@ -84,8 +85,8 @@ def lag_figure(curves: Mapping[str, LagCurve], *, quantity: str) -> go.Figure:
     for uid, curve in curves.items():
         figure.add_scatter(
             x=list(range(len(curve.values))),
-            y=rounded([v if v is not None and v > 0 else None for v in curve.values]),
-            mode="lines",
+            y=for_log_axis(curve.values),
+            mode=line_mode(for_log_axis(curve.values)),
             name=plain(curve.name),
             line={"color": curve.color, "width": 2, "dash": curve.dash},
             hovertemplate="%{y:.3g}",
@@ -96,16 +97,16 @@ def lag_figure(curves: Mapping[str, LagCurve], *, quantity: str) -> go.Figure:
     return figure
 
 
-def kept_curve(carried: Rows, measured: Sequence[float | None]) -> LagCurve:
-    """What the gates alone would keep, by lag, made to begin where the measured curve does."""
-    begin = next((v for v in measured if v), 1.0)
-    length = len(carried)
-    means = [
-        sum(carried[t][t - lag] or 0.0 for t in range(lag, length)) / (length - lag) for lag in range(length)
-    ]
-    return LagCurve(
-        name="what the gates alone keep (∏), scaled",
-        color=GREY,
-        values=[begin * v for v in means],
-        dash="dash",
-    )
+def kept_curve(carried: Rows, rows: Rows) -> LagCurve:
+    """What the gates alone would keep, by lag: the mean over the same losses as that of ``rows``.
+
+    Args:
+        carried: row t, column k: the product of the gates between k and t.
+        rows: what was measured; the curve is made to begin where the mean of that does.
+    """
+    present, begin = loss_rows(rows), next((v for v in by_lag(rows) if v), 1.0)
+    means = list[float | None]()
+    for lag in range(len(carried)):
+        kept = [carried[t][t - lag] or 0.0 for t in present if t >= lag]
+        means.append(begin * sum(kept) / len(kept) if kept else None)
+    return LagCurve(name="what the gates alone keep (∏), scaled", color=GREY, values=means, dash="dash")

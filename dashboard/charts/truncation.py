@@ -7,8 +7,17 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import GREY, base_figure, nothing_yet, rounded
+from dashboard.charts.style import (
+    GREY,
+    base_figure,
+    for_log_axis,
+    line_mode,
+    nothing_yet,
+    reference_line,
+    rounded,
+)
 from dashboard.charts.weights import role_colors, role_order, role_title
+from dashboard.theme import Dash
 from trainer.schema import Matches, TruncationView
 
 K2_TITLE = "k2 (timesteps that the gradient runs back)"
@@ -20,7 +29,7 @@ TITLES: dict[Measure, str] = {
 
 
 def match_figure(view: TruncationView, measure: Measure) -> go.Figure:
-    """Every reach k2, by weight matrix: solid for k1 = 1, dashed for the sweep, a star for the run's own."""
+    """Every reach k2, by weight matrix: solid for k1 = 1, dotted for the sweep, a star for the run's own."""
     figure = base_figure(K2_TITLE, TITLES[measure], height=400)
     figure.update_layout(legend={"y": 1.02})
     colors = role_colors(view.each_step)
@@ -28,15 +37,14 @@ def match_figure(view: TruncationView, measure: Measure) -> go.Figure:
     for role in sorted(view.each_step, key=role_order):
         _add(figure, reaches, view.each_step[role], measure, role_title(role), colors[role], role)
     for role in sorted(view.sweep, key=role_order):
-        name, uid = f"{role_title(role)}, k1 = {view.k1}", f"{role}-sweep"
-        _add(figure, view.k2, view.sweep[role], measure, name, colors[role], uid, dash="dot")
+        name = f"dotted: with k1 = {view.k1}"  # one entry stands for all of them
+        _add(figure, view.k2, view.sweep[role], measure, name, colors[role], f"{role}-sweep", dash="dot")
         figure.data[-1].showlegend = role == "all"
-        figure.data[-1].name = f"dotted: the same with k1 = {view.k1}"
     own = view.own.get("all")
     value = getattr(own, measure) if own is not None else None
     if value is not None and view.own_k1 is not None:
         figure.add_scatter(
-            x=[min(view.own_k2 or view.own_k1, view.length)],
+            x=[min(view.own_k2 or view.length, view.length)],
             y=[value],
             mode="markers",
             marker={
@@ -45,11 +53,11 @@ def match_figure(view: TruncationView, measure: Measure) -> go.Figure:
                 "color": colors["all"],
                 "line": {"color": GREY, "width": 1},
             },
-            name=f"this run: k1 = {view.own_k1}, k2 = {view.own_k2 or view.own_k1}",
+            name=f"this run: {_own_words(view)}",
             hovertemplate="%{y:.3f}",
             uid="own",
         )
-    _one(figure, [1, view.length], "1: the full gradient")
+    reference_line(figure, [1, view.length], 1, "1: the full gradient", uid="one")
     figure.update_yaxes(rangemode="normal")
     return figure
 
@@ -61,8 +69,8 @@ def lag_norm_figure(view: TruncationView) -> go.Figure:
     for role in sorted(view.lag_norms, key=role_order):
         figure.add_scatter(
             x=view.lags,
-            y=rounded([v if v is not None and v > 0 else None for v in view.lag_norms[role]]),
-            mode="lines",
+            y=for_log_axis(view.lag_norms[role]),
+            mode=line_mode(for_log_axis(view.lag_norms[role])),
             name=role_title(role),
             line={"color": colors[role], "width": 2},
             hovertemplate="%{y:.3g}",
@@ -81,7 +89,7 @@ def _add(
     name: str,
     color: str,
     uid: str,
-    dash: str = "solid",
+    dash: Dash = "solid",
 ) -> None:
     figure.add_scatter(
         x=list(x),
@@ -94,24 +102,39 @@ def _add(
     )
 
 
-def _one(figure: go.Figure, span: Sequence[float], name: str) -> None:
-    figure.add_scatter(
-        x=list(span),
-        y=[1] * len(span),
-        mode="lines",
-        name=name,
-        line={"color": GREY, "dash": "dash", "width": 1.5},
-        hoverinfo="skip",
-        uid="one",
-    )
+def _own_words(view: TruncationView) -> str:
+    if view.own_k2 is None:
+        return f"k1 = {view.own_k1}, back to the first timestep"
+    return f"k1 = {view.own_k1}, k2 = {view.own_k2}"
 
 
-def words(view: TruncationView) -> str:
-    """The finding at the run's own truncation, in a sentence; empty where it has none."""
+def words(view: TruncationView) -> list[str]:
+    """What was found at the run's own truncation, and on what; empty where the run has none."""
     match = view.own.get("all")
     if match is None or match.cosine is None or match.norm_ratio is None:
+        return []
+    parts = [
+        f"{role_title(role)} {view.own[role].cosine:.3f}"
+        for role in sorted(view.own, key=role_order)
+        if role.startswith(("Ws", "Wx")) and view.own[role].cosine is not None
+    ]
+    found = (
+        f"At this run's own truncation, {_own_words(view)}, the cosine with the full gradient is "
+        f"**{match.cosine:.3f}** over all matrices"
+    )
+    found += f" ({', '.join(parts)})" if parts else ""
+    found += f"; its norm is **{match.norm_ratio:.3g}** times the full one's."
+    measured = f"Measured on {view.sequences:,} whole sequences of {view.length:,} timesteps"
+    if view.losses_from:
+        measured += f", with the losses from timestep {view.losses_from + 1:,} on"
+    return [found, f"{measured}, with the weights chosen above."]
+
+
+def lag_words(view: TruncationView) -> str:
+    """On what the gradient was taken apart by lag; empty where that is whole sequences."""
+    if not view.begin:
         return ""
     return (
-        f"At this run's own k1 = {view.own_k1} and k2 = {view.own_k2 or view.own_k1} the cosine with the "
-        f"full gradient is {match.cosine:.2f}, and the norm {match.norm_ratio:.2f} times the full one's."
+        f"Of the last {len(view.lags):,} timesteps, from {view.begin + 1:,} on, and of their own full "
+        "gradient, as if nothing had come before."
     )

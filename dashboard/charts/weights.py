@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dashboard.charts.style import with_layer
 from dashboard.theme import RUN_COLORS
 
-ROLE_WORDS = {"Wx": "input to state", "Ws": "state to state", "Wy": "state to output"}
+ROLE_WORDS = {
+    "We": "input to embedding",
+    "Wx": "input to state",
+    "Ws": "state to state",
+    "C": "state to what its layer shows",
+    "D": "input to what its layer shows",
+    "Wy": "state to output",
+}
 
 
 def role_title(role: str) -> str:
@@ -15,13 +23,13 @@ def role_title(role: str) -> str:
         return "all matrices together"
     letter, _, layer = role.partition("/")
     words = f"{letter} ({ROLE_WORDS[letter]})" if letter in ROLE_WORDS else letter
-    return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
+    return with_layer(words, layer)
 
 
 def role_order(role: str) -> tuple[bool, int, str]:
-    """Sorts by layer, the last one's readout and all together at the end."""
+    """Sorts the way that a signal goes: embedding, layer by layer, readout; all together at the end."""
     letter, _, layer = role.partition("/")
-    return role == "all", int(layer) if layer.isdigit() else 99, letter
+    return role == "all", int(layer) if layer.isdigit() else -1 if letter == "We" else 99, letter
 
 
 def role_colors(roles: Iterable[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from dashboard.text import number, plain, share
 from dashboard.theme import run_color, run_dash, run_mark
 from dashboard.views.parts import (
     LIVE_EVERY,
+    MOST_BESIDE,
     colour_mark,
     labels,
     length_curve,
@@ -274,10 +275,18 @@ def _recorded_at_rest(
 def _through_time(service: Client, runs: Sequence[Run]) -> None:
     recorded = {run.id: _recorded(service, run) for run in runs}
     quantities = sorted({name for vectors in recorded.values() for name in vectors}, key=quantity_order)
-    st.markdown("#### Gradient through time")
+    st.markdown("#### Gradient through time", anchors=False)
     st.caption(
         "How much of the loss's gradient reaches each timestep, at each run's newest recording. A straight "
         "slope down to the left is exponential vanishing; a flatter curve learns longer links."
+    )
+    first, *others = [str(run.id) for run in runs[: 1 + MOST_BESIDE]]
+    st.page_link(
+        "views/inside.py",
+        label="Look inside",
+        icon=":material/troubleshoot:",
+        help="How the gradients of these runs changed over training; each network's gates and states",
+        query_params={"run": first, "beside": ",".join(others)} if others else {"run": first},
     )
     names = labels(runs)
     stateless = [run for run in runs if (entry := model_entry(service, run)) and not entry.keeps_state]
@@ -331,7 +340,7 @@ def _longer(service: Client, runs: Sequence[Run]) -> None:
     entries = [task_entry(service, run) for run in tested]
     units = {entry.error_unit if errors else entry.loss_unit for entry in entries if entry} - {""}
     levels = {c.error if errors else c.loss for run in tested if (c := run.summary.chance)}
-    st.markdown("#### Longer than in training")
+    st.markdown("#### Longer than in training", anchors=False)
     st.caption(
         "Each trained network on fresh sequences of growing length. Flat means that it found the rule; "
         "rising means that it learnt the length as well."
@@ -351,7 +360,7 @@ def _longer(service: Client, runs: Sequence[Run]) -> None:
 def _table(runs: Sequence[Run]) -> None:
     names = labels(runs)
     different = differing([run.config for run in runs])
-    st.markdown("#### What differs")
+    st.markdown("#### What differs", anchors=False)
     if not different or not different[0]:
         st.caption(
             "These runs have the same settings, seed included." if len(runs) > 1 else "Add a second run."

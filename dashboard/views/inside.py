@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -11,13 +11,23 @@ import streamlit as st
 
 from dashboard.client import Client, NotFound, Refused
 from dashboard.components.copy_button import copy_button
+from dashboard.fields import error_path, with_choices
 from dashboard.forms import Cells, draw_section, read_section
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import number, plain
-from dashboard.views.inside_parts import LinkDraft, Look
-from dashboard.views.inside_results import draw_recorded, draw_result
-from dashboard.views.parts import labels, run_ids, state_badge, task_entry, title_of, view_entries
-from trainer.schema import CheckpointInfo, FieldError, Run, ViewEntry
+from dashboard.views.inside_parts import LinkDraft, Look, carry_settings
+from dashboard.views.inside_results import CHOICES, draw_recorded, draw_result
+from dashboard.views.parts import (
+    MOST_BESIDE,
+    is_there,
+    labels,
+    run_ids,
+    state_badge,
+    task_entry,
+    title_of,
+    view_entries,
+)
+from trainer.schema import CheckpointInfo, Run, ViewEntry
 
 RECENT = 200
 """Runs that the chooser offers, newest first, beside the one of the link."""
@@ -25,6 +35,8 @@ NEWEST = -1
 """Stands for the newest checkpoint, whichever that is."""
 LOOK_EVERY = 5.0
 """Seconds between two looks at a run that is training: an inspection costs more than a curve."""
+LINK_SHOWN = 60
+"""Characters of a link's run that are shown where it is none."""
 
 
 @guarded
@@ -34,27 +46,37 @@ def page() -> None:
         st.title("Inside a run", anchor=False, width="content")
         copy_button("Copy link to this view", key="copy-link")
     known = {run.id: run for run in service.runs(limit=RECENT).runs}
-    asked = run_ids(st.query_params.get("run", ""))
-    is_missing = bool(asked) and not _add_older(service, known, asked[0])
+    asked = _asked(known)
+    beside = run_ids(st.query_params.get("beside", ""))
+    _look_up(service, known, beside if asked is None else [asked, *beside])
     if not known:
+        if st.query_params.get("run"):
+            _not_here("")
         st.markdown("There are no runs yet. Launch one, then look inside it here.")
         if st.button("Launch a run", icon=":material/rocket_launch:", type="primary"):
             st.switch_page("views/launch.py")
         return
-    run, step = _choosers(service, known, asked[0] if asked else next(iter(known)))
-    if is_missing or run is None:
-        st.subheader(":material/search_off: This run is not here", anchor=False)
-        st.markdown("It was deleted, or the link belongs to another Unfold. Choose another one above.")
+    run = known.get(asked) if asked else None
+    moving = run is not None and not run.state.is_over
+    draw = guarded_part(partial(_inside, service, known, polling=moving))
+    st.fragment(draw, run_every=LOOK_EVERY if moving else None)()
+
+
+def _inside(service: Client, known: Mapping[UUID, Run], *, polling: bool) -> None:
+    """All below the title, in one fragment: while a run trains, the choosers move with it like the view."""
+    chosen = _choosers(service, known)
+    if chosen is None:
+        _not_here(" Choose another one above.")
         return
+    run, weights = chosen
+    if run.state.is_over == polling:
+        st.rerun()  # drawn once more, and from then on with polling or without
     entries = _entries(service)
     tabs = st.tabs([e.title for e in entries], key="view", on_change="rerun", bind="query-params")
     for tab, entry in zip(tabs, entries, strict=True):
-        if not tab.open:
-            continue
-        every = None if run.state.is_over else LOOK_EVERY
-        with tab:
-            draw = guarded_part(partial(_view, service, run, entry, step, known))
-            st.fragment(draw, run_every=every)()
+        if tab.open:
+            with tab:
+                guarded_part(partial(_view, service, run, entry, weights, known))()
 
 
 WORDS = {
@@ -78,43 +100,56 @@ def _entries(service: Client) -> list[ViewEntry]:
     return [entry.model_copy(update=WORDS.get(entry.name, {})) for entry in view_entries(service)]
 
 
-def _add_older(service: Client, known: dict[UUID, Run], run_id: UUID) -> bool:
-    """Fetch the run of the link where it is not among the recent ones; whether it is there."""
-    if run_id not in known:
-        try:
-            known[run_id] = service.run(run_id)
-        except NotFound:
-            return False
-    return True
-
-
 # --- Which run, which checkpoint ---------------------------------------------------------------------
 
 
-def _choosers(service: Client, known: dict[UUID, Run], asked: UUID) -> tuple[Run | None, int | None]:
-    """The chosen run, and the step of a checkpoint, None for the newest."""
-    names = labels(list(known.values()))
+def _asked(known: Iterable[UUID]) -> UUID | None:
+    """The run of the link, None where that is no run's id; the newest one where the link names none."""
+    link = st.query_params.get("run", "")
+    return next(iter(run_ids(link) if link else known), None)
 
-    def choose_run() -> None:
-        st.query_params["run"] = str(st.session_state["inside-run"])
-        st.query_params.pop("checkpoint", None)
-        st.query_params.pop("beside", None)
 
-    st.session_state["inside-run"] = asked if asked in known else None
+def _look_up(service: Client, known: dict[UUID, Run], linked: Iterable[UUID]) -> None:
+    """Runs of a link need not be among the recent ones, nor be there at all any more."""
+    for run_id in linked:
+        try:
+            known[run_id] = service.run(run_id)
+        except NotFound:
+            known.pop(run_id, None)
+
+
+def _not_here(remedy: str) -> None:
+    link = st.query_params.get("run", "")
+    if run_ids(link):
+        st.subheader(":material/search_off: This run is not here", anchor=False)
+        st.markdown(f"It was deleted, or the link belongs to another Unfold.{remedy}")
+    else:
+        st.subheader(":material/link_off: The run of this link is not known", anchor=False)
+        shown = link if len(link) <= LINK_SHOWN else f"{link[:LINK_SHOWN]}…"
+        st.markdown(f"“{plain(shown)}” is no run's id: the link is incomplete or mistyped.{remedy}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The checkpoint that is looked at."""
+
+    step: int | None
+    """None where the run keeps none."""
+    newest: bool
+    """Whether the reader chose the newest one, whichever that is."""
+
+
+def _choosers(service: Client, known: Mapping[UUID, Run]) -> tuple[Run, Weights] | None:
+    """The chosen run as it is now, and which of its weights; None where the link's run is not there."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        picked = st.selectbox(
-            "Run",
-            list(known),
-            format_func=lambda run_id: f"{names[run_id]} (run {known[run_id].number})",
-            placeholder="Choose a run",
-            key="inside-run",
-            on_change=choose_run,
-            width=440,
-        )
+        picked = _choose_run(known)
         if picked is None:
-            return None, None
-        run = known[picked]
-        step = _choose_checkpoint(service.checkpoints(run.id))
+            return None
+        try:
+            run, kept = service.run(picked), service.checkpoints(picked)
+        except NotFound:
+            st.rerun()  # deleted since the page was drawn: the page says so
+        weights = _choose_weights(run, kept)
         state_badge(run)
         st.page_link(
             "views/run.py",
@@ -126,19 +161,43 @@ def _choosers(service: Client, known: dict[UUID, Run], asked: UUID) -> tuple[Run
     model = title_of(service, "models", run.config.model.get("name", ""))
     task = title_of(service, "tasks", run.config.task.get("name", ""))
     st.caption(f"{plain(model)} on {plain(task)} · step {run.step:,} of {run.config.training.steps:,}")
-    return run, step
+    return run, weights
 
 
-def _choose_checkpoint(kept: Sequence[CheckpointInfo]) -> int | None:
-    """The step whose weights are looked at; None for the newest, whichever that is."""
+def _choose_run(known: Mapping[UUID, Run]) -> UUID | None:
+    names = labels(list(known.values()))
+    asked = _asked(known)
+
+    def choose() -> None:
+        carry_settings()
+        st.query_params["run"] = str(st.session_state["inside-run"])
+        st.query_params.pop("checkpoint", None)
+        st.query_params.pop("beside", None)
+
+    st.session_state["inside-run"] = asked if asked in known else None
+    picked: UUID | None = st.selectbox(
+        "Run",
+        list(known),
+        format_func=lambda run_id: f"{names[run_id]} (run {known[run_id].number})",
+        placeholder="Choose a run",
+        key="inside-run",
+        on_change=choose,
+        width=440,
+    )
+    return picked
+
+
+def _choose_weights(run: Run, kept: Sequence[CheckpointInfo]) -> Weights:
     by_step = {info.step: info for info in kept}
     text = st.query_params.get("checkpoint", "")
     wanted = int(text) if text.isdecimal() else NEWEST
     newest = max(by_step, default=None)
 
     def words(step: int) -> str:
+        if step == NEWEST and newest is None:
+            return "none" if run.state.is_over else "none yet"
         if step == NEWEST:
-            return "none yet" if newest is None else f"newest (step {newest:,})"
+            return f"newest (step {newest:,})"
         info = by_step.get(step)
         if info is None:
             return f"step {step:,} (not kept)"
@@ -163,48 +222,91 @@ def _choose_checkpoint(kept: Sequence[CheckpointInfo]) -> int | None:
         width=320,
         help="A run keeps its last two checkpoints and its best one.",
     )
-    return newest if chosen == NEWEST else chosen
+    return Weights(step=newest if chosen == NEWEST else chosen, newest=chosen == NEWEST)
 
 
 # --- One view ----------------------------------------------------------------------------------------
 
 
-def _view(service: Client, run: Run, entry: ViewEntry, step: int | None, known: dict[UUID, Run]) -> None:
-    if not run.state.is_over:
-        run = service.run(run.id)
-        if run.state.is_over:
-            st.rerun()  # drawn once more, without polling
+def _view(service: Client, run: Run, entry: ViewEntry, weights: Weights, known: Mapping[UUID, Run]) -> None:
     with st.container(gap=None):
         st.markdown(entry.summary)
         st.caption(f"Look for: {entry.look_for}")
-    beside = _choose_beside(run, known) if entry.name in BESIDE else []
-    look = Look(service=service, run=run, entry=entry, step=step, settings={}, beside=beside)
+    beside = _choose_beside(service, run, known) if entry.name in BESIDE else []
+    look = Look(service=service, run=run, entry=entry, step=weights.step, settings={}, beside=beside)
+    try:
+        _draw(look)
+    except NotFound as missing:
+        _not_found(look, weights, missing)
+
+
+def _draw(look: Look) -> None:
+    """The view's settings, and what it shows with them."""
     draw_recorded(look)
-    draft, cells = LinkDraft(entry.name), Cells()
-    task = task_entry(service, run)
+    look = replace(look, entry=_with_choices(look))
+    name, draft, cells = look.entry.name, LinkDraft(look.entry.name), Cells()
+    task = task_entry(look.service, look.run)
     reads_text = task is not None and task.needs_corpus and not task.needs_table
-    section = read_section(entry.json_schema, entry.name, draft, {"task.text": reads_text})
+    section = read_section(look.entry.json_schema, name, draft, {"task.text": reads_text})
     look = replace(look, settings=draw_section(section, draft, cells, more="More settings of this view"))
     try:
         found = look.inspect()
+        if found.note:
+            st.caption(plain(found.note))
         if found.meaningless is not None:
             st.info(plain(found.meaningless), icon=":material/do_not_disturb_on:")
         elif found.result is not None:
             draw_result(look, found.result)
     except Refused as refusal:
-        _refused(refusal, entry, cells)
+        errors = [
+            error.model_copy(update={"field": error.field.replace("settings.", f"{name}.", 1)})
+            for error in refusal.errors
+        ]
+        if draft.drop_carried(error_path(error.field) for error in errors):
+            st.rerun()
+        if cells.show(errors) or not errors:
+            show_trouble(refusal)
+
+
+def _not_found(look: Look, weights: Weights, missing: NotFound) -> None:
+    """Begin anew where what is missing was deleted, or pruned, since the page was drawn; else say so."""
+    if not is_there(look.service, look.run.id):
+        st.rerun()
+    kept = {info.step for info in look.service.checkpoints(look.run.id)}
+    if weights.newest and max(kept, default=None) != weights.step:
+        st.rerun()
+    if not weights.newest and weights.step not in kept:
+        missing = NotFound(missing.message, "Choose other weights above.")
+    show_trouble(missing)
+
+
+def _with_choices(look: Look) -> ViewEntry:
+    """The view's settings, with this network's own gates and states to choose from where one is chosen."""
+    if look.entry.name not in CHOICES:
+        return look.entry
+    try:
+        found = look.inspect()
+    except Refused:  # its reason is told where the view's own answer would stand
+        return look.entry
+    if found.result is None:
+        return look.entry
+    name, read = CHOICES[look.entry.name]
+    schema = with_choices(look.entry.json_schema, name, read(look, found.result))
+    return look.entry.model_copy(update={"json_schema": schema})
 
 
 BESIDE = ("diagnosis", "gates")
 """Views that can show several runs together."""
 
 
-def _choose_beside(run: Run, known: dict[UUID, Run]) -> list[Run]:
+def _choose_beside(service: Client, run: Run, known: Mapping[UUID, Run]) -> list[Run]:
+    """The other runs that the reader chose, as they are now, without those deleted meanwhile."""
     others = {run_id: other for run_id, other in known.items() if run_id != run.id}
     if not others:
         return []
     names = labels(list(others.values()))
-    st.session_state["inside-beside"] = [i for i in run_ids(st.query_params.get("beside", "")) if i in others]
+    linked = [i for i in run_ids(st.query_params.get("beside", "")) if i in others]
+    st.session_state["inside-beside"] = linked[:MOST_BESIDE]
 
     def choose() -> None:
         picked = st.session_state["inside-beside"]
@@ -220,23 +322,13 @@ def _choose_beside(run: Run, known: dict[UUID, Run]) -> list[Run]:
         placeholder="Other runs on the same plots",
         key="inside-beside",
         on_change=choose,
-        max_selections=4,
+        max_selections=MOST_BESIDE,
+        select_all=False,
         width=640,
     )
-    return [others[run_id] for run_id in picked]
-
-
-def _refused(refusal: Refused, entry: ViewEntry, cells: Cells) -> None:
-    """Beside the settings at fault where they are on the page; else where the charts would stand."""
-    errors = [
-        FieldError.model_validate(
-            {**error.model_dump(), "field": error.field.replace("settings.", f"{entry.name}.", 1)}
-        )
-        for error in refusal.errors
-    ]
-    homeless = cells.show(errors)
-    if homeless or not errors:
-        show_trouble(refusal)
+    fresh: dict[UUID, Run] = {}
+    _look_up(service, fresh, picked)
+    return list(fresh.values())
 
 
 if __name__ == "__main__":

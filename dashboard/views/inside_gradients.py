@@ -1,17 +1,12 @@
-"""The views of the page Inside that follow gradients: through time, itemised, truncated, clipped."""
+"""The views of the page Inside that follow gradients: through time, itemised, truncated; and credit."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.charts.cliff import cliff_figure, descent_figure, out_of_sight
 from dashboard.charts.compare import GradientCurve, time_gradient_figure
-from dashboard.charts.credit import credit_title, norms_figure, ratio_figure
-from dashboard.charts.gradient_norms import gradient_norm_figure
-from dashboard.charts.jacobians import eigenvalue_figure, exponent_figure, product_figure, step_figure
-from dashboard.charts.playback import decay_words, factor_figure, playback_figure
-from dashboard.charts.recorded import recorded_figure
-from dashboard.charts.style import AxisType
+from dashboard.charts.credit import credit_colors, credit_title, norms_figure, ratio_figure
+from dashboard.charts.playback import decay_words, factor_figure, has_pace, playback_figure
 from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
 from dashboard.charts.triangle import (
     FEW,
@@ -22,19 +17,18 @@ from dashboard.charts.triangle import (
     loss_rows,
     triangle_figure,
 )
-from dashboard.charts.truncation import lag_norm_figure, match_figure, words
-from dashboard.charts.weights import role_order, role_title
+from dashboard.charts.truncation import lag_norm_figure, lag_words, match_figure, words
+from dashboard.charts.weights import role_colors, role_order, role_title
 from dashboard.components.live_plot import live_plot
-from dashboard.text import number, plain, share
+from dashboard.text import number, plain
 from dashboard.theme import RUN_COLORS, run_color, run_dash
 from dashboard.views.inside_parts import Look, choose, heading
+from dashboard.views.inside_recorded import draw_over_training
 from dashboard.views.parts import model_entry
 from trainer.schema import (
-    CliffView,
     CreditView,
     DiagnosisView,
     Grid,
-    JacobiansView,
     SequenceSample,
     TriangleView,
     TruncationView,
@@ -42,8 +36,6 @@ from trainer.schema import (
 
 RECORDINGS = 100
 """Frames that the browser plays."""
-POINTS = 600
-"""Points per curve."""
 
 
 # --- Through time ------------------------------------------------------------------------------------
@@ -68,15 +60,15 @@ def draw_diagnosis(look: Look, found: DiagnosisView) -> None:
     name = choose("State", states, key="through-state", words=quantity_title, width=280)
     newest = [sample.content for sample in look.service.samples(look.run.id, limit=3)]
     marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
+    fit = found.fits.get(name)
     heading(
         "Over the training, and at one step of it",
-        "Left: each column is one recording. Right: the recording that the slider stands at, with the "
-        "exponential that fits it best" + ("; dotted: what decides the target." if marks else "."),
+        "Left: each column is one recording. Right: the recording that the slider stands at"
+        + (", with the exponential that fits it best" if fit is not None and has_pace(fit) else "")
+        + ("; dotted: what decides the target." if marks else "."),
     )
     live_plot(
-        playback_figure(
-            recorded[name], name=name, color=look.color, fits=found.fits.get(name), informative=marks
-        ),
+        playback_figure(recorded[name], name=name, color=look.color, fits=fit, informative=marks),
         key="plot-playback",
         description=f"Gradient norm of the {quantity_title(name)} by timestep and step, with a slider",
         file_name=f"run-{look.run.number}-gradient-through-time",
@@ -86,7 +78,7 @@ def draw_diagnosis(look: Look, found: DiagnosisView) -> None:
 
 def _several(look: Look, found: DiagnosisView, name: str) -> None:
     """The newest recordings of all chosen runs, and how the fitted decay went."""
-    fits, curves, names = {}, {}, look.names
+    fits, curves, names, without = {}, {}, look.names, []
     for run in (look.run, *look.beside):
         own = found
         if run.id != look.run.id:
@@ -107,8 +99,13 @@ def _several(look: Look, found: DiagnosisView, name: str) -> None:
             dash=run_dash(run.number),
             vectors=vectors,
         )
-        if fit is not None:
+        if fit is not None and has_pace(fit):
             fits[str(run.id)] = (fit, run_color(run.number), names[run.id])
+        else:
+            why = own.unfitted or (
+                f"Its gradient {how}." if how else "Nothing could be fitted to a recording."
+            )
+            without.append(f"{names[run.id]}: {why}" if look.beside else why)
     if look.beside:
         heading("Side by side", "The newest recording of each run.")
         live_plot(
@@ -122,6 +119,10 @@ def _several(look: Look, found: DiagnosisView, name: str) -> None:
         "By what one timestep back multiplies the gradient, fitted to each recording. Below 1 it vanishes, "
         "above 1 it explodes; the nearer to 1, the longer the memory that can be learnt.",
     )
+    for why in without:
+        st.caption(plain(why))
+    if not fits:
+        return
     live_plot(
         factor_figure(
             {uid: fit for uid, (fit, _, _) in fits.items()},
@@ -153,8 +154,8 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
     total = found.totals.get(name)
     if total is not None:
         st.caption(
-            f"All parts together make the gradient of {role_title(name)} that training uses: its norm here "
-            f"is **{number(total)}**."
+            f"All parts together make the full gradient of {role_title(name)} on this stretch of these "
+            f"sequences: its norm is **{number(total)}**."
         )
     measured = by_lag(rows)
     curves = {"whole": LagCurve(name="measured", color=look.color, values=measured)}
@@ -168,7 +169,7 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
                     dash="dot",
                 )
         if name in found.carried:
-            curves["kept"] = kept_curve(found.carried[name], measured)
+            curves["kept"] = kept_curve(found.carried[name], rows)
     about = "The mean over all losses. A straight fall is exponential decay."
     if "kept" in curves:
         about += " Dashed: what the gates alone would let through."
@@ -211,12 +212,15 @@ def _lags(look: Look, curves: dict[str, LagCurve], quantity: str, about: str) ->
 
 def draw_truncation(look: Look, found: TruncationView) -> None:
     """Direction and length of truncated gradients, and what each lag brings."""
-    if told := words(found):
+    for told in words(found):
         st.markdown(told)
+    stretch = lag_words(found)
+    about_lines = f" Solid: backward after every timestep (k1 = 1). {stretch}".rstrip()
     left, right = st.columns(2, gap="large")
     with left:
         heading(
-            "Direction", "1: the truncated gradient points where the full one does; 0: nothing in common."
+            "Direction",
+            f"1: the truncated gradient points where the full one does; 0: nothing in common.{about_lines}",
         )
         live_plot(
             match_figure(found, "cosine"),
@@ -233,7 +237,8 @@ def draw_truncation(look: Look, found: TruncationView) -> None:
             file_name=f"run-{look.run.number}-truncation-norm",
         )
     heading(
-        "What each lag brings", "The part of the full gradient that comes from exactly so many steps back."
+        "What each lag brings",
+        f"The part of the full gradient that comes from exactly so many steps back. {stretch}".rstrip(),
     )
     live_plot(
         lag_norm_figure(found),
@@ -241,11 +246,12 @@ def draw_truncation(look: Look, found: TruncationView) -> None:
         description="Norm of each lag's part of the gradient, by weight matrix",
         file_name=f"run-{look.run.number}-lags",
     )
-    _recorded(
+    draw_over_training(
         look,
         {f"truncation/cosine/{role}": role_title(role) for role in sorted(found.each_step, key=role_order)},
+        colors={role_title(role): color for role, color in role_colors(found.each_step).items()},
         title="Direction over training",
-        about="At this run's own k1 and k2, on the probe, as it was recorded while the run trained.",
+        about="At this run's own k1 and k2, on sequences kept for that, as recorded while the run trained.",
         y_title="cosine between truncated and full gradient",
         line=(1.0, "same direction"),
     )
@@ -284,167 +290,13 @@ def draw_credit(look: Look, found: CreditView) -> None:
             description="Gradient norm at each timestep of one sequence",
             file_name=f"run-{look.run.number}-credit-sequence",
         )
-    _recorded(
+    draw_over_training(
         look,
         {f"credit/{name}": credit_title(name) for name in sorted(found.now)},
+        colors={credit_title(name): color for name, color in credit_colors(found.norms).items()},
         title="Over training",
         about="The same ratio as it was recorded while the run trained.",
         y_title="gradient at informative ÷ at other timesteps",
         y_type="log",
         line=(1.0, "heard alike"),
     )
-
-
-def _recorded(
-    look: Look,
-    titles: dict[str, str],
-    *,
-    title: str,
-    about: str,
-    y_title: str,
-    line: tuple[float, str],
-    y_type: AxisType = "linear",
-) -> None:
-    """What the run recorded of this over training; nothing where it recorded none of it."""
-    found = look.service.metrics(look.run.id, list(titles), max_points=POINTS)
-    curves = {titles[key]: found[key] for key in titles if key in found}
-    if not curves:
-        return
-    heading(title, about)
-    live_plot(
-        recorded_figure(curves, y_title=y_title, color=look.color, y_type=y_type, line=line),
-        key=f"plot-recorded-{look.entry.name}",
-        description=f"{y_title}, over training",
-        file_name=f"run-{look.run.number}-{look.entry.name}-over-training",
-    )
-
-
-# --- Jacobians ---------------------------------------------------------------------------------------
-
-
-def draw_jacobians(look: Look, found: JacobiansView) -> None:
-    """Spectra, singular values of one step and of many, exponents, and Pascanu's bounds."""
-    for role, bound in found.bounds.items():
-        verdict = (
-            "gradients must vanish"
-            if bound.must_vanish
-            else "gradients may explode, though they need not"
-            if bound.may_explode
-            else "neither is certain"
-        )
-        st.markdown(
-            f"{role_title(role)}: largest singular value **{bound.norm:.3g}**, Pascanu's bound 1/γ = "
-            f"**{bound.bound:.3g}**: {verdict}."
-        )
-    left, right = st.columns(2, gap="large")
-    with left:
-        heading("Eigenvalues of Ws", "Inside the circle a state fades by itself, outside it grows.")
-        live_plot(
-            eigenvalue_figure(found.spectra, found.spectra_at_start, step=look.step),
-            key="plot-eigenvalues",
-            description="Eigenvalues of the state-to-state matrices in the complex plane",
-            file_name=f"run-{look.run.number}-eigenvalues",
-        )
-        heading("One step", "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it.")
-        live_plot(
-            step_figure(found.step, begin=found.begin, color=look.color),
-            key="plot-singular",
-            description="Largest, median and smallest singular value of each step's Jacobian",
-            file_name=f"run-{look.run.number}-singular-values",
-        )
-    with right:
-        heading("Lyapunov exponents", "Below 0 small changes of the state fade, above 0 they grow: chaos.")
-        live_plot(
-            exponent_figure(found.lyapunov, color=look.color),
-            key="plot-lyapunov",
-            description="The largest Lyapunov exponents",
-            file_name=f"run-{look.run.number}-lyapunov",
-        )
-        heading(
-            "Many steps in a row", "−3 means that of a gradient a thousandth is left after so many steps."
-        )
-        live_plot(
-            product_figure(found.product, color=look.color),
-            key="plot-products",
-            description="Singular values of the product of Jacobians, by lag, as powers of ten",
-            file_name=f"run-{look.run.number}-jacobian-products",
-        )
-    _recorded(
-        look,
-        {f"spectral_radius/{role}": role_title(role) for role in sorted(found.spectra)},
-        title="Spectral radius over training",
-        about="The largest eigenvalue's size, as it was recorded at each validation; for plain layers.",
-        y_title="spectral radius of Ws",
-        line=(1.0, "neither fades nor grows"),
-    )
-
-
-# --- Clipping ----------------------------------------------------------------------------------------
-
-
-def draw_clipping(look: Look) -> None:
-    """The recorded norms before and after the clip."""
-    metrics = look.service.metrics(
-        look.run.id, ["gradient_norm/before_clip", "gradient_norm/after_clip"], max_points=POINTS
-    )
-    training, rate = look.run.config.training, look.run.summary.clip_rate
-    if training.clip is None:
-        told = "This run does not clip: what is computed is what is applied."
-    elif training.clip == "norm":
-        told = (
-            "This run clips by norm: a gradient that is too long is made shorter and keeps its direction. It "
-            f"acted at **{share(rate)}** of the updates."
-        )
-    else:
-        told = (
-            "This run clips by value: every entry that is too large is cut, which bends the gradient's "
-            f"direction. It acted at **{share(rate)}** of the updates."
-        )
-    st.markdown(told)
-    live_plot(
-        gradient_norm_figure(metrics, color=look.color, training=training, clip_rate=rate),
-        key="plot-clipping",
-        description="Norm of the gradient over training, before and after clipping, with the threshold",
-        file_name=f"run-{look.run.number}-gradient-norm",
-    )
-    _recorded(
-        look,
-        {"clip_cosine": "before and after the clip"},
-        title="How far the clip bends the gradient",
-        about="1: its direction is kept. Clipping by norm keeps it always.",
-        y_title="cosine between the gradient before and after",
-        line=(1.0, "same direction"),
-    )
-    heading(
-        "The cliff",
-        "The loss of one unit after 50 timesteps, over its weight and bias (Pascanu, Mikolov & Bengio 2013, "
-        "figure 6). It is the same for every run. Choose where a descent begins and how it walks.",
-    )
-
-
-def draw_cliff(look: Look, found: CliffView) -> None:
-    """The surface with either descent, or both."""
-    del look  # it is the same for every run
-    choices = {"both": ["free", "clipped"], "without clipping": ["free"], "with clipped steps": ["clipped"]}
-    chosen = st.segmented_control(
-        "Descent", list(choices), default="both", required=True, key="cliff-show", bind="query-params"
-    )
-    paths = choices[chosen]
-    left, right = st.columns(2, gap="large")
-    with left:
-        live_plot(
-            cliff_figure(found, paths),
-            key="plot-cliff",
-            description="The loss over weight and bias, with the descents",
-            file_name="cliff",
-        )
-    with right:
-        live_plot(
-            descent_figure(found, paths),
-            key="plot-descent",
-            description="The loss after each step of the descents",
-            file_name="cliff-descent",
-        )
-    away = out_of_sight(found, found.free)
-    if away is not None and "free" in paths:
-        st.caption(f"Without clipping, step {away} threw the descent out of the picture.")

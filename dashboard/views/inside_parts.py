@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import streamlit as st
 
@@ -17,6 +18,9 @@ from dashboard.forms import Draft
 from dashboard.theme import run_color
 from dashboard.views.parts import labels
 from trainer.schema import Inspect, Inspection, Run, ViewEntry
+
+CARRIED = "inside.carried"
+"""Where the session keeps which settings came along from another run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +69,31 @@ class LinkDraft(Draft):
 
     def change(self, setting: Field, value: Any) -> None:
         super().change(setting, value)
-        if setting.path in self.changed and value != setting.default:
-            st.query_params[setting.path] = json.dumps(value)
+        _carried().discard(setting.path)
+        kept = self.changed.get(setting.path, setting.default)
+        if kept != setting.default:
+            st.query_params[setting.path] = json.dumps(kept)
         else:
             st.query_params.pop(setting.path, None)
+
+    def drop_carried(self, paths: Iterable[str]) -> bool:
+        """Put settings that came along from another run back to their defaults; whether any of these had."""
+        dropped = _carried() & self.changed.keys() & set(paths)
+        for path in dropped:
+            _carried().discard(path)
+            st.query_params.pop(path, None)
+        return bool(dropped)
+
+
+def carry_settings() -> None:
+    """Another run is chosen: views keep their settings, but the reader did not choose them for that run."""
+    st.session_state[CARRIED] = {key for key in st.query_params if "." in key}
+
+
+def _carried() -> set[str]:
+    """Paths of settings that were chosen for another run."""
+    carried: set[str] = st.session_state.setdefault(CARRIED, set())
+    return carried
 
 
 def inspected(
@@ -86,12 +111,10 @@ def inspected(
         step: of the checkpoint.
         at_rest: the answer hangs on the checkpoint alone, and not on what the run goes on recording.
     """
-    request = Inspect(view=view, checkpoint=step, settings=dict(settings))
+    request = Inspect(view=view, checkpoint=step, settings=dict(settings)).model_dump_json()
     moment = 0 if at_rest else run.step
-    with _working(f"{view}-{run.number}"):
-        return _inspected(
-            service, service.address.url, run.id, run.attempt, moment, request.model_dump_json()
-        )
+    with _working(f"{run.number}-{crc32(request.encode())}"):  # a page may ask several questions
+        return _inspected(service, service.address.url, run.id, run.attempt, moment, request)
 
 
 @st.cache_data(ttl=900, max_entries=100, show_spinner=False)
@@ -110,7 +133,7 @@ def _inspected(
 def _working(what: str) -> Iterator[None]:
     place = st.empty()
     with place.container(key=f"inside-working-{what}"):  # style.css lets it appear after a moment
-        st.caption(":material/hourglass_top: Computing …")
+        st.markdown(":small[:material/hourglass_top: Computing …]")
     try:
         yield
     finally:
@@ -132,6 +155,6 @@ def choose(label: str, options: Sequence[str], *, key: str, words: Callable[[str
 def heading(title: str, about: str = "") -> None:
     """Over a plot: what it is, and how to read it."""
     with st.container(gap=None):
-        st.markdown(f"#### {title}")
+        st.markdown(f"#### {title}", anchors=False)
         if about:
             st.caption(about)

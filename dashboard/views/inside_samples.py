@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.charts.coloured_text import between, coloured_text
 from dashboard.charts.gates import visible
-from dashboard.charts.rewind import FUTURES, loss_figure, norm_figure
+from dashboard.charts.rewind import FUTURES, loss_figure, norm_figure, parting_words
 from dashboard.charts.samples import forecast_figure, sequence_figure
 from dashboard.components.live_plot import live_plot
 from dashboard.fields import label_of
@@ -16,6 +16,7 @@ from dashboard.text import number, plain, share
 from dashboard.views.inside_parts import Look, heading
 from dashboard.views.parts import task_entry
 from trainer.schema import (
+    CatalogEntry,
     ForecastSample,
     GeneratedView,
     RewindView,
@@ -26,19 +27,65 @@ from trainer.schema import (
 )
 
 PER_ROW = 3
+WHOLE = ("", "wrong sequences", "wrong images")
+"""What the error rates of tasks count that judge a sequence as a whole."""
+FIRST_LETTERS = 16
+"""Of a long target, beside its prediction."""
 FIRST_SYMBOLS = 200
 """Rows of the table of guesses."""
 
 
-def verdict(sample: SequenceSample) -> str:
-    """What was asked, what was said, and whether that is right."""
-    mark = ":green[:material/check_circle: right]" if sample.correct else ":red[:material/cancel: wrong]"
-    words = f"Target **{plain(sample.target)}** · prediction **{plain(sample.prediction)}** · {mark}"
-    return f"{words} · {plain(sample.detail)}" if sample.detail else words
+def reads_text(task: CatalogEntry | None) -> bool:
+    """Whether a sequence of the task is a piece of text: no single answer of it is right or wrong."""
+    return task is not None and task.needs_corpus and not task.needs_table
+
+
+def verdict(sample: SequenceSample, task: CatalogEntry | None) -> str:
+    """What was asked, what was said, and whether that is right; of a text only how much of it is."""
+    if reads_text(task):
+        return f"Of the symbols that come next, guessed ahead: {plain(sample.detail)}."
+    target, prediction = shortened(sample.target, sample.prediction)
+    words = [f"Target **{plain(target)}**", f"prediction **{plain(prediction)}**"]
+    return " · ".join([*words, *_mark(sample.correct, task), *([plain(sample.detail)] * bool(sample.detail))])
+
+
+def _mark(correct: bool | None, task: CatalogEntry | None) -> list[str]:
+    """Right or wrong; nothing where some of the symbols are wrong that are counted one by one."""
+    if correct:
+        return [":green[:material/check_circle: right]"]
+    is_judged = correct is not None and (task is None or task.error_unit in WHOLE)
+    return [":red[:material/cancel: wrong]"] if is_judged else []
+
+
+def shortened(target: str, prediction: str) -> tuple[str, str]:
+    """Both, cut to the same few letters where they are long: around the first that differs, if any does."""
+    if max(len(target), len(prediction)) <= FIRST_LETTERS:
+        return target, prediction
+    pairs = zip(target, prediction, strict=False)
+    differs = next((place for place, (a, b) in enumerate(pairs) if a != b), 0)
+    begin = max(0, min(differs - FIRST_LETTERS // 2, len(target) - FIRST_LETTERS))
+
+    def cut(text: str) -> str:
+        end = begin + FIRST_LETTERS
+        return "…" * (begin > 0) + text[begin:end] + "…" * (end < len(text))
+
+    return cut(target), cut(prediction)
+
+
+def wrong_words(task: CatalogEntry | None) -> None:
+    """What the task counts as wrong."""
+    if task is not None and task.wrong_when:
+        st.caption(task.wrong_when)
 
 
 def draw_samples(
-    samples: Sequence[SampleContent], *, color: str, key: str, per_row: int, file_name: str
+    samples: Sequence[SampleContent],
+    *,
+    task: CatalogEntry | None,
+    color: str,
+    key: str,
+    per_row: int,
+    file_name: str,
 ) -> None:
     """Texts, sequences and forecasts, so many side by side."""
     for begin in range(0, len(samples), per_row):
@@ -51,14 +98,16 @@ def draw_samples(
                     st.caption(f"Temperature {number(sample.temperature)}")
                     st.code(sample.prompt + sample.text, language=None, wrap_lines=True, height=220)
                 elif isinstance(sample, ForecastSample):
-                    st.caption(plain(sample.detail))
+                    # Told from where the network goes on alone; it is judged on the whole.
+                    told = f"after the dashed line: {plain(sample.detail)}"
+                    st.markdown(" · ".join([*_mark(sample.correct, task), told]))
                     figure = forecast_figure(sample, color=color)
                     said = f"Forecast {place}: {sample.detail}"
                     live_plot(
                         figure, key=f"plot-{key}-{place}", description=said, file_name=f"{file_name}-{place}"
                     )
                 else:
-                    st.markdown(verdict(sample))
+                    st.markdown(verdict(sample, task))
                     figure = sequence_figure(sample, color=color)
                     said = f"Sequence {place}: target {sample.target}, prediction {sample.prediction}"
                     live_plot(
@@ -68,15 +117,20 @@ def draw_samples(
 
 def draw_generated(look: Look, found: GeneratedView) -> None:
     """Written text with its guesses, or forecasts, or predictions with the wrong ones first."""
+    task = task_entry(look.service, look.run)
     if found.total:
         wrong = found.wrong or 0
-        st.markdown(f"**{wrong:,} of {found.total:,} wrong** ({share(wrong / found.total)}).")
+        of = "" if found.forecasts or task is None or task.error_unit in WHOLE else " somewhere"
+        with st.container(gap=None):
+            st.markdown(f"**{wrong:,} of {found.total:,} wrong{of}** ({share(wrong / found.total)}).")
+            wrong_words(task)
     if found.text is not None:
         _written(found)
     samples: list[SampleContent] = [*found.forecasts, *found.predictions]
     if samples:
         draw_samples(
             samples,
+            task=task,
             color=look.color,
             key="generated",
             per_row=PER_ROW,
@@ -87,8 +141,8 @@ def draw_generated(look: Look, found: GeneratedView) -> None:
 def _written(found: GeneratedView) -> None:
     heading(
         "The text",
-        "First the prompt, then what the network wrote: the bluer a symbol, the surer it was. Point at one "
-        "to see what else it might have written.",
+        "In italics on grey: the prompt. Then what the network wrote: the bluer a symbol, the surer it was. "
+        "Point at one to see what else it might have written.",
     )
     apart = between([written.symbol for written in found.written])
     prompt = [found.prompt or ""] if apart else list(found.prompt or "")
@@ -98,6 +152,7 @@ def _written(found: GeneratedView) -> None:
             [*([None] * len(prompt)), *(written.probability for written in found.written)],
             [*(["given"] * len(prompt)), *(_guess_words(written) for written in found.written)],
             apart=apart,
+            given=len(prompt),
         )
     )
     heading(
@@ -127,10 +182,14 @@ def _guess_words(written: WrittenSymbol) -> str:
 
 def draw_rewind(look: Look, found: RewindView) -> None:
     """Both futures of the checkpoint."""
+    settings = look.entry.json_schema.get("properties", {})
     changes = "; ".join(
-        f"{plain(label_of(setting))}: {plain(words)}" for setting, words in found.changes.items()
+        f"{plain(label_of(name, settings.get(name, {}).get('title')))}: {plain(words)}"
+        for name, words in found.changes.items()
     )
     st.markdown(f"Changed: **{changes}**." if changes else "Nothing is changed: choose a setting above.")
+    if parting := parting_words(found):
+        st.markdown(parting)
     if found.note:
         st.caption(plain(found.note))
     for name, label, _ in FUTURES:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
-from dashboard.charts.coloured_text import between, coloured_text
-from dashboard.charts.gates import gate_title, heatmaps, saturation_figure, tokens_of, track_figure
+from dashboard.charts.coloured_text import between, coloured_text, largest_of, text_around
+from dashboard.charts.gates import (
+    Track,
+    align,
+    heatmaps,
+    saturation_figure,
+    tokens_of,
+    track_figure,
+    unit_title,
+)
 from dashboard.charts.samples import sequence_figure
 from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import number, plain, share
-from dashboard.theme import RUN_COLORS, Dash, run_color, run_dash
+from dashboard.theme import RUN_COLORS, run_color, run_dash
 from dashboard.views.inside_parts import Look, choose, heading
-from dashboard.views.inside_samples import draw_samples, verdict
-from trainer.schema import GatesView, Grid, Place, PlacesView, SurgerySide, SurgeryView
+from dashboard.views.inside_samples import draw_samples, verdict, wrong_words
+from dashboard.views.parts import letters_of, task_entry
+from trainer.schema import GatesView, Grid, PlacesView, SurgerySide, SurgeryView
 
 FIRST_SHOWN = 4
 """Heatmaps that are shown until the reader chooses."""
@@ -27,16 +37,21 @@ FIRST_SHOWN = 4
 def draw_gates(look: Look, found: GatesView) -> None:
     """The sequence, the heatmaps under it, one unit's track, and saturation."""
     tokens = tokens_of(found.sample.channels)
-    st.markdown(verdict(found.sample))
+    lanes, titles = _lanes(found), _titles(look, found)
+    length = max((len(rows) for rows in lanes.values()), default=1)
+    task = task_entry(look.service, look.run)
+    with st.container(gap=None):
+        st.markdown(verdict(found.sample, task))
+        wrong_words(task)
     if tokens is None:
+        figure = sequence_figure(found.sample, color=look.color)
+        align(figure, found.begin, length)
         live_plot(
-            sequence_figure(found.sample, color=look.color),
+            figure,
             key="plot-gates-input",
             description=f"Input of the sequence: target {found.sample.target}",
             file_name=f"run-{look.run.number}-input",
         )
-    lanes = _lanes(found)
-    titles = {name: gate_title(name) if name in found.gates else quantity_title(name) for name in lanes}
     if not found.gates:
         st.info("This network has no gates; its states are shown.", icon=":material/info:")
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
@@ -71,13 +86,14 @@ def draw_gates(look: Look, found: GatesView) -> None:
     if found.saturation:
         heading(
             "Saturated?",
-            "Each dot is a unit. Bottom left: it uses its whole range. On the dashed line: it stands at one "
-            "of its ends all the time, where hardly any gradient passes.",
+            "Each dot is a unit. Bottom left: it uses its whole range. On the dashed line: it stands near an "
+            "end of it all the time, where hardly any gradient passes. Near is within a tenth of the range: "
+            "of a gate, below 0.1 (shut) or above 0.9 (open); of what goes from −1 to 1, beyond ±0.8.",
         )
         live_plot(
-            saturation_figure(found.saturation),
+            saturation_figure(found.saturation, letters_of(look.service, look.run)),
             key="plot-saturation",
-            description="Shares of the time at which each gate's units are open and shut",
+            description="Shares of the time at which each gate's units are near the ends of their range",
             file_name=f"run-{look.run.number}-saturation",
         )
 
@@ -88,6 +104,13 @@ def _lanes(found: GatesView) -> dict[str, Grid]:
     names = sorted([*found.gates, *states], key=lambda name: name.partition("/")[2])
     everything = {**found.gates, **states}
     return {name: everything[name] for name in names}
+
+
+def _titles(look: Look, found: GatesView) -> dict[str, str]:
+    """Of gates and states: one letter may stand for a gate in one network and for a state in another."""
+    letters = letters_of(look.service, look.run)
+    gates = {name: unit_title(name, letters) for name in found.gates}
+    return {name: quantity_title(name) for name in found.states} | gates
 
 
 def _track(look: Look, found: GatesView, unit: int, tokens: Sequence[str] | None) -> None:
@@ -102,13 +125,20 @@ def _track(look: Look, found: GatesView, unit: int, tokens: Sequence[str] | None
             words=lambda key: f"layer {int(key) + 1}",
             width=180,
         )
-    tracks: dict[str, tuple[str, Dash, list[float | None]]] = {}
-    for place, (name, rows) in enumerate(_lanes(found).items()):
-        if name.partition("/")[2] == layer and rows and unit < len(rows[0]):
-            title = gate_title(name) if name in found.gates else quantity_title(name)
-            dash: Dash = "solid" if name in found.states else "dot"
-            tracks[title] = (RUN_COLORS[place % len(RUN_COLORS)], dash, [row[unit] for row in rows])
-    heading(f"Unit {unit}", "Solid: what it holds. Dotted: its gates.")
+    titles = _titles(look, found)
+    tracks = [
+        Track(
+            name=titles[name],
+            color=RUN_COLORS[place % len(RUN_COLORS)],
+            dash="solid" if name in found.states else "dot",
+            values=[row[unit] for row in rows],
+            panel=quantity_title(name.partition("/")[0]) if name in found.states else "gates",
+        )
+        for place, (name, rows) in enumerate(_lanes(found).items())
+        if name.partition("/")[2] == layer and rows and unit < len(rows[0])
+    ]
+    dotted = "Dotted: its gates. " if found.gates else ""
+    heading(f"Unit {unit}", f"{dotted}Solid: what it holds, each state on a scale of its own.")
     live_plot(
         track_figure(tracks, begin=found.begin, tokens=tokens, informative=found.sample.informative),
         key="plot-track",
@@ -117,7 +147,7 @@ def _track(look: Look, found: GatesView, unit: int, tokens: Sequence[str] | None
     )
     held = min((name for name in found.states if name.endswith(f"/{layer}")), key=quantity_order)
     if tokens is not None:
-        st.caption(f"The same sequence, coloured by {quantity_title(held)}: blue above 0, vermilion below.")
+        st.caption(f"The same sequence, coloured by {quantity_title(held)}: blue above 0, orange below.")
         values = [None] * found.begin + [row[unit] if unit < len(row) else None for row in found.states[held]]
         length = min(len(tokens), len(values))
         st.html(coloured_text(tokens[:length], values[:length], apart=between(tokens)))
@@ -126,8 +156,7 @@ def _track(look: Look, found: GatesView, unit: int, tokens: Sequence[str] | None
 
 
 def _beside(look: Look, found: GatesView, unit: int, held: str, tokens: Sequence[str] | None) -> None:
-    names = look.names
-    tracks: dict[str, tuple[str, Dash, list[float | None]]] = {}
+    names, tracks = look.names, []
     for run in (look.run, *look.beside):
         result: object = found
         if run.id != look.run.id:
@@ -135,19 +164,19 @@ def _beside(look: Look, found: GatesView, unit: int, held: str, tokens: Sequence
             if not kept:
                 st.caption(f"{plain(names[run.id])} has no checkpoint.")
                 continue
-            answer = Look(
-                service=look.service,
-                run=run,
-                entry=look.entry,
-                step=max(info.step for info in kept),
-                settings=look.settings,
-            ).inspect()
-            result = answer.result
+            result = replace(look, run=run, step=max(info.step for info in kept)).inspect().result
         rows = result.states.get(held) if isinstance(result, GatesView) else None
         if not rows or unit >= len(rows[0]):
             st.caption(f"{plain(names[run.id])} has no unit {unit} of {quantity_title(held)}.")
             continue
-        tracks[names[run.id]] = (run_color(run.number), run_dash(run.number), [row[unit] for row in rows])
+        tracks.append(
+            Track(
+                name=names[run.id],
+                color=run_color(run.number),
+                dash=run_dash(run.number),
+                values=[row[unit] for row in rows],
+            )
+        )
     heading(
         "The same unit in several runs",
         "They read the same sequence where task, length and seed are the same: set a seed above, under more "
@@ -166,24 +195,24 @@ def _beside(look: Look, found: GatesView, unit: int, held: str, tokens: Sequence
 
 def draw_places(look: Look, found: PlacesView) -> None:
     """Where the unit is highest and lowest, as text around each place."""
-    del look
+    del look  # a state is called the same in every network
     state, _, unit = found.unit.partition(" ")
     st.markdown(f"Unit {plain(unit)} of the {plain(quantity_title(state))}, over {found.read:,} symbols.")
-    st.caption(f"What can be asked about in this network: {plain(', '.join(found.states))}.")
+    largest = largest_of(place.value for place in (*found.highest, *found.lowest))
     for column, title, places in zip(
         st.columns(2, gap="large"), ("Highest", "Lowest"), (found.highest, found.lowest), strict=True
     ):
         with column:
             heading(title)
             apart = between([place.symbol for place in places])
-            st.html("".join(_place(place, apart) for place in places))
-
-
-def _place(place: Place, apart: str) -> str:
-    """One line, whatever lines the text has there."""
-    symbols = [part.replace("\n", "↵") for part in (place.before, place.symbol, place.after)]
-    line = coloured_text(symbols, [None, place.value, None], ["", f"{place.value:.3g}", ""], apart=apart)
-    return f'<div style="margin-bottom:0.5rem"><small>{place.value:+.3f}</small>{line}</div>'
+            lines = (
+                text_around(
+                    place.before, place.symbol, place.after, place.value, largest=largest, apart=apart
+                )
+                for place in places
+            )
+            st.html("".join(lines))
+    st.caption("Blue above 0, orange below, and the stronger the larger: on one scale for all lines.")
 
 
 # --- Surgery -----------------------------------------------------------------------------------------
@@ -191,15 +220,23 @@ def _place(place: Place, apart: str) -> str:
 
 def draw_surgery(look: Look, found: SurgeryView) -> None:
     """The untouched network and the one with a clamp, side by side."""
-    st.markdown(f"Held: **{plain(found.clamped)}**.")
-    st.caption(f"What can be held in this network: {plain(', '.join(found.choices))}.")
+    letters, task = letters_of(look.service, look.run), task_entry(look.service, look.run)
+    held = found.clamped.replace(found.target, unit_title(found.target, letters), 1)
+    with st.container(gap=None):
+        st.markdown(f"Held: **{plain(held)}**.")
+        wrong_words(task)
     sides = (("Untouched", "untouched", found.untouched), ("With the clamp", "changed", found.changed))
     for column, (title, key, side) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
             heading(title)
             _side(side, found.untouched)
             draw_samples(
-                side.samples, color=look.color, key=f"surgery-{key}", per_row=1, file_name=f"surgery-{key}"
+                side.samples,
+                task=task,
+                color=look.color,
+                key=f"surgery-{key}",
+                per_row=1,
+                file_name=f"surgery-{key}",
             )
 
 

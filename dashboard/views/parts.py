@@ -8,12 +8,14 @@ from uuid import UUID
 import streamlit as st
 
 from dashboard.charts.lengths import LengthCurve
-from dashboard.client import Client
+from dashboard.client import Client, NotFound
 from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_dash, run_mark
-from trainer.schema import Catalog, CatalogEntry, Run, ViewEntry
+from trainer.schema import Catalog, CatalogEntry, Letter, Run, ViewEntry
 
 LIVE_EVERY = 1.0
 """Seconds between two looks at a run that is training."""
+MOST_BESIDE = 4
+"""Other runs that the page Inside shows together with one."""
 
 
 @st.cache_data(ttl=300, show_spinner=False)
@@ -36,6 +38,12 @@ def model_entry(client: Client, run: Run) -> CatalogEntry | None:
     """The run's network as the catalogue knows it; None for one that this version no longer has."""
     name = run.config.model.get("name")
     return next((m for m in _catalog(client, client.address.url).models if m.name == name), None)
+
+
+def letters_of(client: Client, run: Run) -> dict[str, Letter]:
+    """What the letters of the run's network stand for."""
+    entry = model_entry(client, run)
+    return entry.letters if entry is not None else {}
 
 
 def length_curve(run: Run, name: str) -> LengthCurve:
@@ -73,6 +81,15 @@ def colour_mark(run: Run) -> str:
 def state_badge(run: Run) -> None:
     """The run's state as a coloured word with a sign."""
     st.badge(STATE_LABELS[run.state], icon=STATE_ICONS[run.state], color=STATE_COLORS[run.state])
+
+
+def is_there(client: Client, run_id: UUID) -> bool:
+    """Whether the run has not been deleted."""
+    try:
+        client.run(run_id)
+    except NotFound:
+        return False
+    return True
 
 
 def run_ids(text: str) -> list[UUID]:

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard.client import Client, NotFound, Trouble
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import count, duration, number, plain, share
-from dashboard.views.parts import LIVE_EVERY, run_ids, state_badge, title_of
+from dashboard.views.parts import LIVE_EVERY, is_there, run_ids, state_badge, title_of
 from dashboard.views.run_sections import configuration, learning, log, samples, through_time
 from trainer.schema import Run, RunState
 
@@ -51,20 +51,12 @@ def _section(draw: Callable[[Client, Run], None], service: Client, run: Run) -> 
         try:
             draw(service, run)
         except NotFound as missing:
-            if _is_there(service, run.id):
+            if is_there(service, run.id):
                 show_trouble(missing)  # the run is there, this part of it is not: no page drawn anew helps
             else:
                 st.rerun()
 
     return guarded_part(section)
-
-
-def _is_there(service: Client, run_id: UUID) -> bool:
-    try:
-        service.run(run_id)
-    except NotFound:
-        return False
-    return True
 
 
 def _nothing(title: str, about: str) -> None:
@@ -130,10 +122,20 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
         "Launch again", icon=":material/replay:", key="again", help="With these settings, or others"
     ):
         st.switch_page("views/launch.py", query_params={"from": str(run.id)})
-    if st.button("Inside", icon=":material/troubleshoot:", key="inside", help="Gradients, gates, states"):
-        st.switch_page("views/inside.py", query_params={"run": str(run.id)})
-    if st.button("Compare", icon=":material/stacked_line_chart:", key="compare"):
-        st.switch_page("views/compare.py", query_params={"runs": str(run.id)})
+    st.page_link(
+        "views/inside.py",
+        label="Look inside",
+        icon=":material/troubleshoot:",
+        help="Gradients, gates and states of the trained network",
+        query_params={"run": str(run.id)},
+    )
+    st.page_link(
+        "views/compare.py",
+        label="Compare",
+        icon=":material/stacked_line_chart:",
+        help="This run beside others",
+        query_params={"runs": str(run.id)},
+    )
 
 
 def _ask_to_stop(service: Client, run: Run) -> None:

@@ -397,7 +397,7 @@ def _pair(*headings: tuple[str, str]) -> Sequence[DeltaGenerator]:
 
 def _heading(title: str, about: str) -> None:
     with st.container(gap=None):
-        st.markdown(f"#### {title}")
+        st.markdown(f"#### {title}", anchors=False)
         st.caption(about)
 
 

@@ -246,6 +246,8 @@ def draw_actions(service: Client, selected: Sequence[Run], total: int, shown: in
             else "Select two or more runs: tick the boxes at the left of the table.",
         ):
             st.switch_page("views/compare.py", query_params={"runs": ",".join(map(str, ids))})
+        if st.button("Inside", icon=":material/troubleshoot:", disabled=len(ids) != 1, help=ONE["inside"]):
+            st.switch_page("views/inside.py", query_params={"run": str(ids[0])})
         if st.button(
             "Launch again", icon=":material/content_copy:", disabled=len(ids) != 1, help=ONE["again"]
         ):
@@ -276,6 +278,7 @@ def draw_actions(service: Client, selected: Sequence[Run], total: int, shown: in
 
 
 ONE = {
+    "inside": "Looks into the one selected run: its gradients, gates and states.",
     "again": "Opens the launch form filled with the settings of the one selected run.",
     "stop": "Training saves its place and ends within 10 s. It can be resumed.",
     "resume": "Goes on from the last checkpoint, exactly as if it had never stopped.",

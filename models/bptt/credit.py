@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.base import Network, State
+from models.bptt.precise import norms
 
 INPUT = "x"
 """The key of the gradient by the inputs, beside the states' ``"h/0"``, …."""
@@ -23,23 +24,25 @@ class Credit(NamedTuple):
     """(B,) float64: at the others; NaN for a sequence that has no others."""
 
     @property
+    def means(self) -> tuple[Tensor, Tensor]:
+        """Informative and distractors, scalars over all sequences that have both."""
+        both = ~self.distractors.isnan()
+        return self.informative[both].mean(), self.distractors[both].mean()
+
+    @property
     def ratio(self) -> float:
         """Informative ÷ distractors, over all sequences that have both: above 1, the markers are heard best.
 
         NaN where there is no gradient at all, infinite where the distractors alone get none.
         """
-        both = ~self.distractors.isnan()
-        return float(self.informative[both].mean() / self.distractors[both].mean())
+        informative, distractors = self.means
+        return float(informative / distractors)
 
 
-def credit(
-    network: Network[Any],
-    x: Tensor,
-    state: State | None,
-    loss: Callable[[Tensor], Tensor],
-    informative: Tensor,
-) -> dict[str, Credit]:
-    """How much of a loss's gradient arrives at informative timesteps, and how much at distractors.
+def credit_gradients(
+    network: Network[Any], x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """The loss's gradient by the inputs and by every state: (T, B, ...), what ``credit`` is measured on.
 
     A state's gradient at t says how much of the loss can still be changed there; the input's says how much
     of it hangs on what was read. A network that can tell its marker from noise shows it in the input's.
@@ -49,41 +52,47 @@ def credit(
         x: (B, T, D) inputs.
         state: the state before the first timestep, taken as a constant; ``None`` is the initial one.
         loss: gives a scalar from the (B, T, O) outputs.
-        informative: (B, n) int64: each sequence's informative timesteps; one named twice counts once.
 
     Returns:
         By ``"x"`` (the inputs) and by field and layer of the state, ``"h/0"``, …. A network without memory
         has ``"x"`` alone.
     """
-    return shares(
-        {INPUT: input_gradient(network, x, state, loss), **network.state_gradients(x, state, loss)},
-        informative,
-    )
+    return {INPUT: input_gradient(network, x, state, loss), **network.state_gradients(x, state, loss)}
 
 
-def shares(gradients: Mapping[str, Tensor], informative: Tensor) -> dict[str, Credit]:
-    """``credit``, of gradients that are known already: each (T, B, ...), under its own name."""
+def credit(
+    gradients: Mapping[str, Tensor], informative: Tensor, lengths: Tensor | None = None
+) -> dict[str, Credit]:
+    """How much of a gradient arrives at informative timesteps, and how much at distractors.
+
+    Args:
+        gradients: (T, B, ...) each, as ``credit_gradients`` gives them.
+        informative: (B, n) int64: each sequence's informative timesteps; one named twice counts once.
+        lengths: (B,) int64: timesteps of each sequence; those after them are padding, and count for nothing.
+            ``None``: all are T long.
+
+    Returns:
+        Under the names of the gradients.
+    """
     if not gradients:
         return {}
     length, batch_size = next(iter(gradients.values())).shape[:2]
     is_informative = torch.zeros(batch_size, length, dtype=torch.bool, device=informative.device)
     is_informative.scatter_(1, informative, True)
+    is_distractor = ~is_informative
+    if lengths is not None:
+        is_distractor &= torch.arange(length, device=lengths.device) < lengths[:, None]
     found = {}
     for name, gradient in gradients.items():
-        # In float32 the squares of a faded gradient would all be 0.
-        norms = torch.linalg.vector_norm(gradient.flatten(2), dim=2, dtype=_WIDE[gradient.is_complex()]).t()
-        norms = norms.to(informative.device)
-        found[name] = Credit(_mean_where(norms, is_informative), _mean_where(norms, ~is_informative))
+        size = norms(gradient.flatten(0, 1)).view(length, batch_size).t().to(informative.device)
+        found[name] = Credit(_mean_where(size, is_informative), _mean_where(size, is_distractor))
     return found
-
-
-_WIDE = {False: torch.float64, True: torch.complex128}
 
 
 def input_gradient(
     network: Network[Any], x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """The loss's gradient by its inputs, (T, B, D); arguments are those of ``credit``."""
+    """The loss's gradient by its inputs, (T, B, D); arguments are those of ``credit_gradients``."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         outputs, _ = network(x, state)
@@ -91,6 +100,6 @@ def input_gradient(
     return gradient.transpose(0, 1)
 
 
-def _mean_where(norms: Tensor, chosen: Tensor) -> Tensor:
+def _mean_where(size: Tensor, chosen: Tensor) -> Tensor:
     """(B, T) gives (B,), NaN where none is chosen."""
-    return torch.where(chosen, norms, 0).sum(1) / chosen.sum(1)
+    return torch.where(chosen, size, 0).sum(1) / chosen.sum(1)

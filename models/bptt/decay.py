@@ -22,6 +22,8 @@ class Decay(NamedTuple):
     """The share of log norm's variance that the line explains, 0 to 1; 1 for norms that are all equal."""
     ratio: float
     """The earliest norm that counts ÷ the latest one; infinite where that is beyond 1e308."""
+    spread: float
+    """The largest norm that counts ÷ the smallest one; infinite likewise."""
     points: int
     """How many timesteps count: those whose norm is finite and above 0."""
 
@@ -60,6 +62,7 @@ def fit_decay(norms: Tensor, first: int = 0, last: int | None = None) -> Decay |
         doubling=math.log(2) / -slope if slope < 0 else None,
         r_squared=1.0 if is_flat else max(0.0, 1 - unexplained / variance),
         ratio=_exp(float(log[0] - log[-1])),
+        spread=_exp(float(log.max() - log.min())),
         points=points,
     )
 
@@ -81,6 +84,25 @@ def reach(norms: Tensor, share: float = 0.01) -> int:
     largest = int(norms.argmax())
     heard = norms >= share * norms[largest]
     return largest - int(heard.int().argmax())
+
+
+def remembered(norms: Tensor, last: int, least: float = 1e-30) -> int | None:
+    """How far back a memory of finite length goes: the gradient is exactly 0 more timesteps back than this.
+
+    Args:
+        norms: (T,) gradient norms.
+        last: the timestep of the loss, from which is counted.
+        least: zeros that follow a norm below this one are a gradient that has faded below the smallest
+            number: 1.4e-45 in single precision.
+
+    Returns:
+        None where the gradient is not 0 at the first timestep, or at all timesteps, or where it has faded.
+    """
+    heard = norms[: last + 1] != 0  # what is not a number is not 0
+    if not heard.any() or heard[0]:
+        return None
+    earliest = int(heard.int().argmax())
+    return last - earliest if norms[earliest] >= least else None
 
 
 def _exp(exponent: float) -> float:

@@ -1,61 +1,60 @@
 """The Jacobian of one timestep, ∂s_t/∂s_{t-1}, and of many in a row: what makes gradients vanish or explode.
 
-S is the length of the whole state of one sequence: all fields and layers in a row, complex numbers as two.
+S is the length of the whole state of one sequence: all its fields and layers in a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.base import Network, State, from_named_tensors, named_tensors
+from models.base import Network, State, from_named_tensors, named_history
 from models.bptt.precise import laboratory, one_step
-from models.initialisation import blocks
+
+AT_ONCE = 2**22
+"""Numbers of gradients that are under way at once: 32 MB."""
 
 
-def step_jacobians(
-    network: Network[Any], x: Tensor, state: State | None, timesteps: Sequence[int] | None = None
-) -> Tensor:
+def step_jacobians(network: Network[Any], x: Tensor, state: State | None) -> Tensor:
     """∂s_t/∂s_{t-1} for each sequence.
 
     Args:
         network: any network of the contract; a float64 copy does the work.
         x: (B, T, D) inputs.
         state: the state before the first timestep; ``None`` is the initial one.
-        timesteps: the t wanted, 0 to T - 1; ``None`` for all.
 
     Returns:
-        (n, B, S, S) float64 for n timesteps: row i, column j is the change of number i of the new state with
-        number j of the old one. A network without memory gives S = 0. There are n·B·S² numbers: ask for few
+        (T, B, S, S) float64: row i, column j is the change of number i of the new state with
+        number j of the old one. A network without memory gives S = 0. There are T·B·S² numbers: ask for few
         sequences.
     """
     own, x, states, _ = laboratory(network, x, state)
-    wanted = range(x.shape[1]) if timesteps is None else timesteps
-    batch = x.shape[0]
-    if not list(named_tensors(states[0])):
-        return x.new_zeros(len(wanted), batch, 0, 0)
-    # All timesteps wanted form one batch: a step treats sequences apart.
-    parts = [dict(named_tensors(states[t])) for t in wanted]
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    batch, length, _ = x.shape
+    past = named_history(states[:-1])
+    if not past:
+        return x.new_zeros(length, batch, 0, 0)
+    # All timesteps form one batch: a step treats sequences apart.
+    joined = {name: torch.cat(tensors) for name, tensors in past.items()}
     with torch.enable_grad():
-        step = one_step(own, torch.cat([x[:, t] for t in wanted]), from_named_tensors(states[0], joined))
-        numbers = _in_a_row(list(step.after.values()))  # (n·B, S)
+        step = one_step(own, x.transpose(0, 1).flatten(0, 1), from_named_tensors(states[0], joined))
+        numbers = torch.cat(list(step.after.values()), dim=1)  # (T·B, S)
     before, rows = list(step.before.values()), []
-    for number in numbers.unbind(1):
+    size = numbers.shape[1]
+    for some in torch.eye(size).to(numbers).chunk(1 + size * numbers.numel() // AT_ONCE):  # (R, S)
         found = torch.autograd.grad(
-            number.sum(), before, retain_graph=True, allow_unused=True, materialize_grads=True
+            numbers,
+            before,
+            some[:, None].expand(-1, *numbers.shape),
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+            is_grads_batched=True,
         )
-        rows.append(_in_a_row(list(found)))
-    return torch.stack(rows, 1).view(len(wanted), batch, len(rows), len(rows))
-
-
-def singular_values(jacobians: Tensor) -> Tensor:
-    """(n, B, S, S) to (n, B, S), the largest first: what a step does to a gradient, at most to at least."""
-    values: Tensor = torch.linalg.svdvals(jacobians)
-    return values
+        rows.append(torch.cat(found, dim=2))  # (R, T·B, S)
+    return torch.cat(rows).transpose(0, 1).reshape(length, batch, size, size)
 
 
 def product_log_singular_values(jacobians: Tensor) -> Tensor:
@@ -83,68 +82,64 @@ def product_log_singular_values(jacobians: Tensor) -> Tensor:
     return torch.stack(found) if found else product.new_zeros(length, batch, size)
 
 
-def lyapunov_exponents(jacobians: Tensor, count: int = 1) -> Tensor:
+def lyapunov_exponents(jacobians: Tensor, count: int = 1, settle: int = 0) -> Tensor:
     """The largest Lyapunov exponents along a sequence, by the QR method (Benettin et al. 1980).
 
     The mean rate, per timestep, at which a small change of the state grows (above 0: chaos, gradients
     explode) or fades (below 0: gradients vanish) in the direction that grows fastest, the next fastest, and
-    so on. Over T timesteps only, the first ones included, in which those directions are still to be found.
+    so on. Of these timesteps alone, not of infinitely many.
 
     Args:
         jacobians: (T, B, S, S) of all timesteps in order.
         count: how many exponents, up to S.
+        settle: at first the directions are random, and turn to those that grow fastest; so many timesteps,
+            0 to T - 1, are left to that and not counted.
 
     Returns:
         (B, count) in nats per timestep; -inf for a direction that is wiped out.
     """
     length, batch, size, _ = jacobians.shape
+    if not 0 <= settle < length:
+        raise ValueError(f"settle is {settle}; there are {length} timesteps: give 0 to {length - 1}")
     if not 0 < count <= size:
         raise ValueError(f"count is {count}; this state has {size} numbers: give 1 to {size}")
     # Any directions will do, but axes might be left alone by a sparse Jacobian; fewer are the first of more.
     start = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     directions = torch.linalg.qr(start[:, :count].to(jacobians)).Q.expand(batch, size, count)
     total = jacobians.new_zeros(batch, count)
-    for jacobian in jacobians:
+    for t, jacobian in enumerate(jacobians):
         directions, stretch = torch.linalg.qr(jacobian @ directions)
-        total = total + stretch.diagonal(dim1=1, dim2=2).abs().log()
-    return total / length
+        if t >= settle:
+            total = total + stretch.diagonal(dim1=1, dim2=2).abs().log()
+    return total / (length - settle)
 
 
 class Spectrum(NamedTuple):
-    """One Ws; G is the number of square blocks stacked in it, one per gate."""
+    """Of one square matrix W (H, H)."""
 
     eigenvalues: Tensor
-    """(G, H) complex128."""
-    radius: Tensor
-    """(G,) float64: the largest size of an eigenvalue."""
-    norm: Tensor
-    """(G,) float64: the largest singular value, λ₁."""
+    """(H,) complex128; NaN where a weight is not finite."""
+    norm: float
+    """λ₁, the largest singular value."""
+
+    @property
+    def radius(self) -> float:
+        """The spectral radius: the largest size of an eigenvalue."""
+        return float(self.eigenvalues.abs().max())
+
+
+def spectrum(matrix: Tensor) -> Spectrum:
+    """Eigenvalues and norm of a square matrix (H, H), real or complex, in double precision."""
+    weight = matrix.detach().cpu()
+    weight = weight.to(torch.complex128 if weight.is_complex() else torch.float64)
+    if not bool(weight.isfinite().all()):
+        return Spectrum(torch.full_like(weight[0], math.nan, dtype=torch.complex128), math.nan)
+    return Spectrum(torch.linalg.eigvals(weight), float(torch.linalg.matrix_norm(weight, ord=2)))
 
 
 def recurrent_spectra(network: Network[Any]) -> dict[str, Spectrum]:
-    """Eigenvalues and singular values of each Ws, by role (``"Ws/0"``).
-
-    A Ws whose blocks are not square, such as a Jordan network's (H, O), maps between different spaces and has
-    no eigenvalues: it is left out. A network without Ws has no entry.
-    """
-    found = {}
-    for role, weight in network.weight_roles().items():
-        if role.split("/")[0] != "Ws" or weight.shape[0] % weight.shape[1]:
-            continue
-        stacked = torch.stack(blocks(weight.detach().double()))
-        eigenvalues: Tensor = torch.linalg.eigvals(stacked)
-        found[role] = Spectrum(
-            eigenvalues, eigenvalues.abs().amax(1), torch.linalg.matrix_norm(stacked, ord=2)
-        )
-    return found
-
-
-def spectral_radius(Ws: Tensor) -> float:
-    """The largest size of an eigenvalue of Ws (H, H); NaN where a weight is not finite."""
-    weight = Ws.detach().double().cpu()
-    if not bool(weight.isfinite().all()):
-        return float("nan")
-    return float(torch.linalg.eigvals(weight).abs().max())
+    """The spectrum of each of the network's recurrent matrices, by their names (``"Ws/0"``, ``"Ws/0/f"``)."""
+    return {name: spectrum(matrix) for name, matrix in network.recurrent_matrices().items()}
 
 
 SLOPE_BOUNDS = {"tanh": 1.0, "sigmoid": 0.25, "relu": 1.0, "linear": 1.0}
@@ -177,9 +172,3 @@ def pascanu_bound(Ws: Tensor, slope: float) -> Bound:
         )
     norm, bound = float(torch.linalg.matrix_norm(Ws.detach().double(), ord=2)), 1 / slope
     return Bound(norm, bound, norm < bound, norm > bound)
-
-
-def _in_a_row(tensors: list[Tensor]) -> Tensor:
-    """(B, ...) tensors side by side: (B, S) real numbers."""
-    real = [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in tensors]
-    return torch.cat([tensor.flatten(1) for tensor in real], dim=1)

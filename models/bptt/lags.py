@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.base import Network, State, from_named_tensors, named_tensors
-from models.bptt.precise import laboratory, one_step, output_gradient
+from models.base import Network, State, from_named_tensors, named_history
+from models.bptt.precise import laboratory, norms, one_step, output_gradient
 from models.bptt.truncation import Match, compare
 
 
@@ -27,11 +27,7 @@ class Lag(NamedTuple):
 
 
 def by_lag(
-    network: Network[Any],
-    x: Tensor,
-    state: State | None,
-    loss: Callable[[Tensor], Tensor],
-    lags: int | None = None,
+    network: Network[Any], x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]
 ) -> list[Lag]:
     """Take the full gradient apart by lag.
 
@@ -43,22 +39,22 @@ def by_lag(
         state: the state before the first timestep, taken as a constant; ``None`` is the initial one.
         loss: gives a scalar, or (T,) losses, from the (B, T, O) outputs: a sum over timesteps, each term of
             which depends on its own timestep's outputs.
-        lags: how many lags to report, from 0 on; ``None`` for all T.
 
     Returns:
-        One entry per lag. A network without memory has all of its gradient at lag 0.
+        One entry per lag, 0 to T - 1. A network without memory has all of its gradient at lag 0.
     """
     own, x, states, outputs = laboratory(network, x, state)
     roles, seeds = own.weight_roles(), output_gradient(outputs, loss)
     full = _full_gradient(own, x, states[0], seeds)
     inputs = x.transpose(0, 1)  # (T, B, D)
-    past = [dict(named_tensors(before)) for before in states[:-1]]
-    history = {name: torch.stack([before[name] for before in past]) for name in past[0]}  # (T, B, H) before t
+    history = {
+        name: torch.stack(past) for name, past in named_history(states[:-1]).items()
+    }  # (T, B, H) before t
     losses_at = seeds.ne(0).any(2).any(0).nonzero().flatten()  # (R,) t of each loss that is on its way
     arriving = {name: tensor.new_zeros(len(losses_at), *tensor.shape[1:]) for name, tensor in history.items()}
     so_far = {role: torch.zeros_like(weight) for role, weight in roles.items()}
     report = []
-    for lag in range(x.shape[1] if lags is None else min(lags, x.shape[1])):
+    for lag in range(x.shape[1]):
         begun = losses_at >= lag  # the others have passed the first timestep
         losses_at, arriving = losses_at[begun], {name: a[begun] for name, a in arriving.items()}
         k = losses_at - lag
@@ -82,7 +78,9 @@ def by_lag(
                 for name, gradient in zip(arriving, found_before, strict=True)
             }
         so_far = {role: so_far[role] + part for role, part in parts.items()}
-        report.append(Lag({role: float(part.norm()) for role, part in parts.items()}, compare(so_far, full)))
+        report.append(
+            Lag({role: float(norms(part[None])) for role, part in parts.items()}, compare(so_far, full))
+        )
     return report
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.base import Network, State, detach, from_named_tensors, named_tensors
+from models.base import Network, State, detach, from_named_tensors, named_history, named_tensors
 
 SMALLEST = 1e-20
 """Of ‖dE/ds‖² of one sequence: below it nothing is left to keep, and the timestep is skipped."""
@@ -71,17 +71,13 @@ def omega(network: Network[Any], x: Tensor, state: State | None, loss: Callable[
     with torch.no_grad():
         _, states = network.unroll(x, start)
     # Seen from constant states every timestep is independent of the others: all are one batch of T·B rows.
-    names = [name for name, _ in named_tensors(start)]
-    before = [
-        torch.cat(tensors).requires_grad_()
-        for tensors in zip(*(_tensors(visited) for visited in (start, *states[:-1])), strict=True)
-    ]
+    past = named_history((start, *states[:-1]))
+    read = {name: torch.cat(tensors).requires_grad_() for name, tensors in past.items()}
+    before = list(read.values())
     with torch.enable_grad():
-        _, after = network.step(
-            x.transpose(0, 1).flatten(0, 1), from_named_tensors(start, dict(zip(names, before, strict=True)))
-        )
-        made = _tensors(after)
-        arriving = _held_apart(made, [totals[name].flatten(0, 1) for name in names], before)
+        _, after = network.step(x.transpose(0, 1).flatten(0, 1), from_named_tensors(start, read))
+        made = [tensor for _, tensor in named_tensors(after)]
+        arriving = _held_apart(made, [totals[name].flatten(0, 1) for name in read], before)
         sent = torch.autograd.grad(
             made, before, arriving, create_graph=True, allow_unused=True, materialize_grads=True
         )
@@ -122,11 +118,7 @@ def _held_apart(made: list[Tensor], totals: list[Tensor], before: list[Tensor]) 
     return [total - share for total, share in zip(totals, through, strict=True)]
 
 
-def _tensors(state: Any) -> list[Tensor]:
-    return [tensor for _, tensor in named_tensors(state)]
-
-
 def _squared_norm(parts: Iterable[Tensor]) -> Tensor:
     """(N, H) tensors, the parts of N vectors, give their N squared norms."""
-    total: Tensor = sum((part * part.conj()).real.sum(dim=1) for part in parts)  # type: ignore[assignment]
+    total: Tensor = sum(part.square().sum(dim=1) for part in parts)  # type: ignore[assignment]
     return total

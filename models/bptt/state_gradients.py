@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from models.base import Network, State
+from models.bptt.precise import norms
 
 
 def state_gradient_norms(
@@ -41,8 +41,4 @@ def state_gradient_norms(
 
 def norms_over_time(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``state_gradient_norms`` of gradients that are known already, (T, B, ...) each."""
-    # In float32 the squares of a gradient below 1e-22 would all be zero, long before it has vanished.
-    return {
-        name: torch.linalg.vector_norm(gradient.flatten(1), dim=1, dtype=torch.float64)
-        for name, gradient in gradients.items()
-    }
+    return {name: norms(gradient) for name, gradient in gradients.items()}

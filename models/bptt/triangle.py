@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from models.base import Network, State, named_tensors
-from models.bptt.precise import laboratory, one_step, output_gradient
+from models.bptt.precise import laboratory, norms, one_step, output_gradient
 from models.bptt.products import ProductWatch
 
 _AT_ONCE = 16_000_000  # numbers that one step back may make for the rows it carries: 128 MB of float64
@@ -88,7 +88,7 @@ def triangle(
             seed = seeds[:, k] * (rows[chunk] == k).to(x)[:, None, None]  # (R, B, O)
             totals, passed, deltas = back(seed, [a[chunk] for a in arriving.values()])
             for name, total in zip(arriving, totals, strict=True):
-                result.states[name][rows[chunk], k] = _norms(total)
+                result.states[name][rows[chunk], k] = norms(total)
             for role, delta in deltas.items():
                 result.weights[role][rows[chunk], k] = back.norms(role, delta)
                 result.gradient[role] += back.summed(role, delta)
@@ -107,7 +107,7 @@ class _StepBack:
         with torch.enable_grad(), ProductWatch(roles) as watch:
             self._step = one_step(network, x_t, state)
         self._vectors = {
-            role: torch.cat([product.vectors for product in products]).conj()
+            role: torch.cat([product.vectors for product in products])
             for role, products in watch.products.items()
             if products
         }
@@ -157,15 +157,9 @@ class _StepBack:
 
     def norms(self, role: str, delta: Tensor) -> Tensor:
         """(R,): the norm of each row's gradient by a matrix."""
-        return _norms(delta.transpose(1, 2) @ self._factors[role] if role in self._factors else delta)
+        return norms(delta.transpose(1, 2) @ self._factors[role] if role in self._factors else delta)
 
     def summed(self, role: str, delta: Tensor) -> Tensor:
         """The gradient by a matrix, all rows added up."""
         whole = delta.sum(0)
         return whole.t() @ self._vectors[role] if role in self._vectors else whole
-
-
-def _norms(tensor: Tensor) -> Tensor:
-    """(R, ...) gives the norm of each row, (R,)."""
-    norms: Tensor = torch.linalg.vector_norm(tensor.flatten(1), dim=1)
-    return norms

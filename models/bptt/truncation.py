@@ -7,13 +7,13 @@ same weights and inputs and laid side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from models.base import Network, State, detach
+from models.base import Network, State, detach, from_named_tensors, named_tensors
 from models.bptt.precise import output_gradient
 
 Window = tuple[int, int, int]
@@ -21,6 +21,8 @@ Window = tuple[int, int, int]
 
 ALL = "all"
 """The key under which all weight matrices are compared as one long vector."""
+_AT_ONCE = 16_000_000  # numbers that a batch of windows may keep for its way back: 128 MB of float64
+_COPIES = 12  # of each state, input and output in a forward and backward pass: gates, and their gradients
 
 
 class Match(NamedTuple):
@@ -53,8 +55,9 @@ def truncation_meter(
         For each cut, by weight role and for ``"all"`` matrices together. A network without memory has the
         full gradient at any cut.
     """
-    full = truncated_gradient(network, x, state, loss, [(0, 0, x.shape[1])])
-    return [compare(truncated_gradient(network, x, state, loss, cut), full) for cut in cuts]
+    cuts = [list(cut) for cut in cuts]
+    full, *truncated = _gradients(network, x, state, loss, [[(0, 0, x.shape[1])], *cuts])
+    return [compare(gradient, full) for gradient in truncated]
 
 
 def truncated_gradient(
@@ -69,27 +72,85 @@ def truncated_gradient(
     Every window starts from the very state that the whole sequence has there, as if the weights had not
     changed since. Arguments are those of ``truncation_meter``; parameters' ``.grad`` is left alone.
     """
-    length, roles = x.shape[1], network.weight_roles()
+    (gradient,) = _gradients(network, x, state, loss, [windows])
+    return gradient
+
+
+def joined(windows: Iterable[Window], heard: Sequence[bool]) -> list[Window]:
+    """Fewer windows with the same gradient: none without a loss, and one for neighbours with one start.
+
+    Args:
+        windows: in order.
+        heard: (T,) which timesteps have a loss.
+    """
+    kept: list[Window] = []
     for start, begin, end in windows:
+        if not any(heard[begin:end]):
+            continue
+        if kept and kept[-1][0] == start and not any(heard[kept[-1][2] : begin]):
+            begin = kept.pop()[1]
+        kept.append((start, begin, end))
+    return kept
+
+
+def _gradients(
+    network: Network[Any],
+    x: Tensor,
+    state: State | None,
+    loss: Callable[[Tensor], Tensor],
+    cuts: Sequence[Sequence[Window]],
+) -> list[dict[str, Tensor]]:
+    """``truncated_gradient`` of each cut."""
+    length, roles = x.shape[1], network.weight_roles()
+    for start, begin, end in (window for cut in cuts for window in cut):
         if not 0 <= start <= begin < end <= length:
             raise ValueError(
                 f"windows: ({start}, {begin}, {end}) does not fit {length} timesteps;"
                 " give 0 <= start <= begin < end <= T"
             )
-    outputs, starts = _read(network, x, state, {start for start, _, _ in windows})
+    at = network.initial_state(x.shape[0]) if state is None else detach(state)
+    with torch.no_grad():
+        outputs, _ = network(x, at)
     seeds = output_gradient(outputs, loss)
-    gradient = {role: torch.zeros_like(weight) for role, weight in roles.items()}
+    heard = seeds.ne(0).any(2).any(0).tolist()
+    needed = [tuple(joined(cut, heard)) for cut in cuts]
+    starts = _states_before(network, x, at, {start for cut in needed for start, _, _ in cut})
+    numbers = _COPIES * (
+        sum(tensor.shape[1] for _, tensor in named_tensors(at)) + x.shape[2] + seeds.shape[2]
+    )
+    found: dict[tuple[Window, ...], dict[str, Tensor]] = {}
+    for cut in needed:
+        if cut in found:
+            continue  # another cut with the same gradient, such as the full one
+        gradient = found[cut] = {role: torch.zeros_like(weight) for role, weight in roles.items()}
+        for alike in _alike(cut, _AT_ONCE // (numbers * x.shape[0])):
+            lead, span = alike[0][1] - alike[0][0], alike[0][2] - alike[0][0]
+            begun = [dict(named_tensors(starts[start])) for start, _, _ in alike]
+            before = from_named_tensors(at, {name: torch.cat([b[name] for b in begun]) for name in begun[0]})
+            with torch.enable_grad():
+                read = torch.cat([x[:, start : start + span] for start, _, _ in alike])
+                made, _ = network(read, before, lead)
+            parts = torch.autograd.grad(
+                made,
+                list(roles.values()),
+                torch.cat([seeds[:, begin:end] for _, begin, end in alike]),
+                allow_unused=True,
+                materialize_grads=True,
+            )
+            for role, part in zip(roles, parts, strict=True):
+                gradient[role] += part
+    return [found[cut] for cut in needed]
+
+
+def _alike(windows: Iterable[Window], timesteps: int) -> Iterator[list[Window]]:
+    """Windows of the same shape, which can be read as one batch: together no more than so many timesteps,
+    except where one alone has more."""
+    shapes: dict[tuple[int, int], list[Window]] = {}
     for start, begin, end in windows:
-        if not seeds[:, begin:end].any():
-            continue
-        with torch.enable_grad():
-            made, _ = network(x[:, start:end], starts[start], begin - start)
-        parts = torch.autograd.grad(
-            made, list(roles.values()), seeds[:, begin:end], allow_unused=True, materialize_grads=True
-        )
-        for role, part in zip(roles, parts, strict=True):
-            gradient[role] += part
-    return gradient
+        shapes.setdefault((begin - start, end - start), []).append((start, begin, end))
+    for (_, span), alike in shapes.items():
+        most = max(1, timesteps // span)
+        yield from (alike[i : i + most] for i in range(0, len(alike), most))
 
 
 def compare(gradient: dict[str, Tensor], full: dict[str, Tensor]) -> dict[str, Match]:
@@ -109,19 +170,15 @@ def _match(ours: Tensor, full: Tensor) -> Match:
     )
 
 
-def _read(
-    network: Network[Any], x: Tensor, state: State | None, wanted: set[int]
-) -> tuple[Tensor, dict[int, Any]]:
-    """(B, T, O) outputs, and the states before the ``wanted`` timesteps; without a graph."""
-    at = network.initial_state(x.shape[0]) if state is None else detach(state)
-    outputs, found, begin = [], {}, 0
+def _states_before(network: Network[Any], x: Tensor, state: Any, wanted: set[int]) -> dict[int, Any]:
+    """The states before the ``wanted`` timesteps, without a graph, from the one before the first."""
+    found, begin = {}, 0
     with torch.no_grad():
-        for end in sorted(wanted | {0, x.shape[1]}):
+        for end in sorted(wanted):
             if end > begin:
-                made, at = network(x[:, begin:end], at)
-                outputs.append(made)
-            found[end], begin = at, end
-    return torch.cat(outputs, dim=1), found
+                _, state = network(x[:, begin:end], state, end - begin)
+            found[end], begin = state, end
+    return found
 
 
 def _flat(tensor: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ def test_every_view_of_a_finished_run_opens_by_its_link(
         shown(page, words)
         page.wait_for_selector(PLOT)
         assert page.get_by_test_id("stAlert").filter(has_text="inspection").count() == 0
+        assert page.get_by_test_id("stHeaderActionElements").count() == 0  # a heading is no link
 
 
 def test_a_control_changes_the_view_and_a_reload_keeps_it(
@@ -116,3 +117,64 @@ def test_a_missing_run_or_checkpoint_is_told(
     shown(page, "This run is not here")
     page.goto(address(unfold, finished["gru"], "Triangle", "&checkpoint=7"))
     shown(page, "keeps no checkpoint of step 7")
+
+
+WATCH = """() => {
+  window.seen = {tops: new Set(), signs: new Set()};
+  const look = () => {
+    window.seen.tops.add(Math.round(document.querySelector(".unfold-plot").getBoundingClientRect().top));
+    const sign = document.querySelector("[class*=st-key-inside-working]");
+    if (sign) window.seen.signs.add(getComputedStyle(sign).position);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+"""At each frame: where the first plot stands, and whether the sign of work going on is there."""
+
+
+def test_a_run_that_trains_is_followed_and_nothing_moves(unfold: Unfold, visit: Callable[[], Visit]) -> None:
+    config = {
+        "model": {"name": "gru", "hidden_size": 32},
+        "task": {"name": "adding", "length": 60},
+        "training": {"steps": 1_000_000, "validate_every": 20},
+    }
+    run = unfold.api.post("/runs", json={"name": "moving", "config": config}).json()
+    try:
+        kept = f"/runs/{run['id']}/checkpoints"
+        until(lambda: unfold.api.get(kept).json(), "a checkpoint")
+        page = visit().page
+        page.goto(address(unfold, run, "Triangle"))
+        page.wait_for_selector(PLOT)
+        page.wait_for_timeout(1000)  # the page's own parts have their places
+        page.evaluate(WATCH)
+        weights = page.get_by_role("combobox", name="Weights of")
+        header = page.get_by_text(" of 1,000,000")
+        before = weights.input_value(), header.inner_text()
+        for told, what in ((weights.input_value, "newer weights"), (header.inner_text, "a later step")):
+            until(lambda told=told: told() not in before, what)
+        assert weights.input_value().startswith("newest (step ")
+        newest = weights.input_value()
+        until(lambda: weights.input_value() != newest, "newer weights once more")
+        assert page.get_by_test_id("stAlert").count() == 0
+        assert page.evaluate("[...window.seen.signs]") == ["fixed"]
+        assert len(page.evaluate("[...window.seen.tops]")) == 1
+    finally:
+        unfold.api.post(f"/runs/{run['id']}/stop")
+
+
+def test_a_run_deleted_under_the_readers_eyes_is_told_at_the_next_change(
+    unfold: Unfold, visit: Callable[[], Visit]
+) -> None:
+    config = {"model": {"name": "elman", "hidden_size": 4}, "task": {"name": "adding", "length": 20}}
+    config["training"] = {"steps": 20}
+    run = unfold.api.post("/runs", json={"name": "doomed", "config": config}).json()
+    until(lambda: unfold.api.get(f"/runs/{run['id']}").json()["state"] == "finished", "the run's end")
+    page = visit().page
+    page.goto(address(unfold, run, "Triangle"))
+    page.wait_for_selector(PLOT)
+    unfold.api.delete(f"/runs/{run['id']}").raise_for_status()
+    length = page.get_by_role("spinbutton", name="Length (timesteps)")
+    length.fill("9")
+    length.press("Tab")
+    shown(page, "This run is not here")
+    assert page.get_by_text(run["id"]).count() == 0

@@ -6,7 +6,7 @@ Its rules are the real ones as far as the pages can tell: a token, filters, pagi
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -30,6 +30,7 @@ from trainer.schema import (
     Inspect,
     Inspection,
     Launch,
+    Letter,
     Run,
     RunConfig,
     RunPage,
@@ -77,7 +78,20 @@ ELMAN_SCHEMA = {
 LENGTH = {"length": integer(50, 10, 5000, "Shortest sequence, in timesteps.")}
 
 
-def model(name: str, title: str, schema: dict[str, Any], *, keeps_state: bool = True) -> CatalogEntry:
+LETTERS = {
+    "f": Letter(name="forget gate f", does="keeps"),
+    "i": Letter(name="input gate i", does="lets in"),
+}
+
+
+def model(
+    name: str,
+    title: str,
+    schema: dict[str, Any],
+    *,
+    keeps_state: bool = True,
+    letters: dict[str, Letter] | None = None,
+) -> CatalogEntry:
     return CatalogEntry(
         name=name,
         title=title,
@@ -86,6 +100,7 @@ def model(name: str, title: str, schema: dict[str, Any], *, keeps_state: bool = 
         equations="h_t = \\tanh(W_x x_t + W_s h_{t-1})\ny_t = W_y h_t",
         json_schema=schema,
         keeps_state=keeps_state,
+        letters=letters or {},
     )
 
 
@@ -93,16 +108,24 @@ VIEWS = ["diagnosis", "triangle", "truncation", "credit", "jacobians", "cliff", 
 VIEWS += ["generate", "rewind"]
 
 
+CHOSEN = {"places": "state", "surgery": "target"}
+"""Settings that are one of a network's own gates and states."""
+
+
 def view(name: str) -> ViewEntry:
+    properties: dict[str, Any] = {"length": integer(60, 2, 300, "How many timesteps to measure.")}
+    if name == "gates":
+        text = {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}
+        properties["text"] = text | {"description": "A text to read; empty reads the sequence."}
+    if name in CHOSEN:
+        nullable = [{"type": "string", "pattern": r"^\w/\d$"}, {"type": "null"}]
+        properties[CHOSEN[name]] = {"anyOf": nullable, "default": None, "description": "Which one."}
     return ViewEntry(
         name=name,
         title=name.capitalize(),
         summary=f"What {name} shows.",
         look_for=f"Something in {name}.",
-        json_schema={
-            "type": "object",
-            "properties": {"length": integer(60, 2, 300, "How many timesteps to measure.")},
-        },
+        json_schema={"type": "object", "properties": properties},
         needs_checkpoint=name not in ("diagnosis", "cliff"),
     )
 
@@ -111,7 +134,7 @@ CATALOG = Catalog(
     views=[view(name) for name in VIEWS],
     models=[
         model("elman", "Elman network", ELMAN_SCHEMA),
-        model("lstm", "LSTM", NETWORK_SCHEMA),
+        model("lstm", "LSTM", NETWORK_SCHEMA, letters=LETTERS),
         model("gru", "GRU", NETWORK_SCHEMA),
         model("ffnn", "Feed-forward network", NETWORK_SCHEMA, keeps_state=False),
     ],
@@ -127,6 +150,7 @@ CATALOG = Catalog(
             json_schema={"type": "object", "properties": LENGTH},
             loss_unit="squared error",
             error_unit="wrong sequences",
+            wrong_when="A sequence is wrong when its answer is far off.",
             training_defaults={"steps": 3000, "learning_rate": 0.005},
         ),
         CatalogEntry(
@@ -214,6 +238,9 @@ def make_run(number: int, **given: Any) -> Run:
     return Run.model_validate(values)
 
 
+Answer = ViewResult | ErrorBody | str
+
+
 class FakeService:
     """The state behind the routes, and what was asked of them."""
 
@@ -246,8 +273,10 @@ class FakeService:
             for step in (1500, 1900, 2000)
         ]
         self.inspected: list[Inspect] = []
-        self.answers: dict[str, ViewResult | ErrorBody | str] = {}
-        """By view: its result, why it says no, or why it has no meaning."""
+        self.answers: dict[str, Answer | Callable[[Inspect], Answer]] = {}
+        """By view: its result, why it says no, or why it has no meaning; or what tells that for a request."""
+        self.note = ""
+        """Said with every result of a view."""
         self.fail_next = 0
         """How many of the coming requests get no answer."""
         self.app = make_app(self)
@@ -425,11 +454,22 @@ def make_app(fake: FakeService) -> FastAPI:
     def inspect(run_id: UUID, asked: Inspect) -> Inspection:
         find(run_id)
         fake.inspected.append(asked)
-        found = fake.answers[asked.view]
+        if asked.checkpoint is not None and asked.checkpoint not in {info.step for info in fake.checkpoints}:
+            message = f"Run 1 keeps no checkpoint of step {asked.checkpoint:,}."
+            raise HTTPException(404, {"message": message, "remedy": "Leave the step out for the newest."})
+        answer = fake.answers[asked.view]
+        found = answer(asked) if callable(answer) else answer
         if isinstance(found, ErrorBody):
             raise HTTPException(422 if found.errors else 409, found.model_dump(mode="json"))
         why, result = (found, None) if isinstance(found, str) else (None, found)
-        return Inspection(view=asked.view, step=asked.checkpoint, seconds=0.1, meaningless=why, result=result)
+        return Inspection(
+            view=asked.view,
+            step=asked.checkpoint,
+            seconds=0.1,
+            meaningless=why,
+            note=fake.note,
+            result=result,
+        )
 
     @app.get("/metrics", dependencies=guarded)
     @app.get("/runs/{run_id}/metrics", dependencies=guarded)

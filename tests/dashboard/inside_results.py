@@ -24,7 +24,7 @@ from trainer.schema import (
     RewindView,
     SaturationShares,
     SequenceSample,
-    SpectrumBlock,
+    SpectrumView,
     Spread,
     SurgerySide,
     SurgeryView,
@@ -37,9 +37,15 @@ from trainer.schema import (
 
 FITS = DecaySeries(
     steps=[0, 50, 100],
+    last=1,
+    words=[
+        "halves every timestep back (R² 0.99)",
+        "halves every 3.1 timesteps back (R² 0.98)",
+        "does not fade evenly on its way back (R² 0.12)",
+    ],
     factor=[0.5, 0.8, None],
     half_life=[1.0, 3.1, None],
-    r_squared=[0.99, 0.98, None],
+    r_squared=[0.99, 0.98, 0.12],
     ratio=[0.01, 0.1, None],
 )
 DIAGNOSIS = DiagnosisView(
@@ -59,8 +65,10 @@ TRIANGLE = TriangleView(
 MATCHES = Matches(cosine=[0.2, 0.7, 0.9, 1.0], norm_ratio=[0.1, 0.5, 0.8, 1.0])
 SWEEP = Matches(cosine=[0.6, 1.0], norm_ratio=[0.4, 1.0])
 TRUNCATION = TruncationView(
+    sequences=4,
     begin=0,
     length=4,
+    losses_from=0,
     lags=[0, 1, 2, 3],
     lag_norms={"Ws/0": [1.0, 0.5, 0.2, 0.0]},
     each_step={"Ws/0": MATCHES, "all": MATCHES},
@@ -79,14 +87,14 @@ CREDIT = CreditView(
     informative=[1],
 )
 SPREAD = Spread(largest=[1.1, 1.2], median=[0.5, 0.4], smallest=[0.1, None])
-BLOCK = SpectrumBlock(real=[0.5, -0.5], imaginary=[0.1, -0.1], radius=0.51, norm=0.6)
+SPECTRUM = SpectrumView(real=[0.5, -0.5], imaginary=[0.1, -0.1], radius=0.51, norm=0.6)
 JACOBIANS = JacobiansView(
     begin=0,
     step=SPREAD,
     product=SPREAD,
     lyapunov=[-0.2, -0.1],
-    spectra={"Ws/0": [BLOCK]},
-    spectra_at_start={"Ws/0": [BLOCK]},
+    spectra={"Ws/0": SPECTRUM},
+    spectra_at_start={"Ws/0": SPECTRUM},
     bounds={"Ws/0": NormBound(norm=0.6, bound=1.0, must_vanish=True, may_explode=False)},
 )
 CLIFF = CliffView(

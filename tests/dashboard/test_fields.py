@@ -83,6 +83,17 @@ def test_a_field_accepts_what_its_widget_can_show(name: str, good: object, bad: 
     assert not FIELDS[name].accepts(bad)
 
 
+def test_an_emptied_text_is_none_where_the_setting_has_none() -> None:
+    parts = {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "b": {"type": "string"}}
+    nullable, text = read_fields({"properties": parts})
+    assert [nullable.read(""), nullable.read(" "), nullable.read(None), text.read("")] == [
+        None,
+        " ",
+        None,
+        "",
+    ]
+
+
 def conditional(**conditions: dict[str, Any]) -> list[Field]:
     """Number fields, each with what must hold for it to have an effect."""
     parts = {name: {"type": "integer", "default": 1, "only_if": rule} for name, rule in conditions.items()}
@@ -179,3 +190,5 @@ def test_errors_found_here_name_field_problem_and_remedy() -> None:
 def test_an_error_reads_as_sentences() -> None:
     error = FieldError(field="x", problem="needs 3 GB", remedy="set it to 2000 or less.")
     assert sentence(error) == "Needs 3 GB. Set it to 2000 or less."
+    error = FieldError(field="x", problem="k2 is too small", remedy="write, say, 0, 3")
+    assert sentence(error) == "k2 is too small. Write, say, 0, 3."

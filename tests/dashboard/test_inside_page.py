@@ -6,20 +6,33 @@ from typing import get_args
 from uuid import UUID, uuid4
 
 import pytest
+import streamlit as st
 from conftest import Open
 from fake_service import VIEWS, FakeService, make_run
-from inside_results import FORECASTS, PREDICTIONS, RESULTS
+from inside_results import FITS, FORECASTS, PREDICTIONS, RESULTS, TRIANGLE
 from streamlit.testing.v1 import AppTest
 
 from dashboard.client import Client
+from dashboard.views import inside_gradients
 from dashboard.views import inside_results as drawings
-from trainer.schema import ErrorBody, FieldError, Run, VectorSeries, ViewResult
+from trainer.schema import (
+    CheckpointInfo,
+    DiagnosisView,
+    EigenvalueSeries,
+    ErrorBody,
+    FieldError,
+    Inspect,
+    Run,
+    RunState,
+    VectorSeries,
+    ViewResult,
+)
 
 TITLES = {"diagnosis": "Gradient through time", "cliff": "Clipping"}
 FOUND = {
     "diagnosis": "it has learnt *nothing*",
     "triangle": "Every pair",
-    "truncation": "the cosine with the full gradient is 0.61",
+    "truncation": "the cosine with the full gradient is **0.610**",
     "credit": "2 times",
     "jacobians": "gradients must vanish",
     "cliff": "step 1 threw the descent out of the picture",
@@ -47,7 +60,9 @@ def run(fake: FakeService, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A finished run with gradients recorded, of which every view has an answer."""
     fake.answers |= RESULTS
     vectors = {"h/0": VectorSeries(steps=[0, 50, 100], norms=[[0.1, 0.2], [0.0, None], [0.3, 0.4]])}
+    spectra = {"Ws/0": EigenvalueSeries(steps=[0, 50], real=[[0.5], [0.6]], imaginary=[[0.0], [0.1]])}
     monkeypatch.setattr(Client, "gradients", lambda *_args, **_options: vectors)
+    monkeypatch.setattr(Client, "eigenvalues", lambda *_args, **_options: spectra)
     (made,) = fake.add(make_run(1))
     return made
 
@@ -115,10 +130,35 @@ def test_an_inspection_is_computed_once_for_the_same_question(
     before = len(fake.inspected)
     app.selectbox(key="triangle-show").set_value("Ws/0").run()
     assert len(fake.inspected) == before
-    assert "its norm here is 2.5" in words(app).replace("*", "")
+    assert "its norm is 2.5" in words(app).replace("*", "")
     assert app.query_params["triangle-show"] == "Ws/0"
     again = opened(open_page, run, "triangle", **{"triangle-show": "Wx/0"})
     assert again.selectbox(key="triangle-show").value == "Wx/0"
+
+
+@pytest.mark.parametrize(
+    ("view", "setting", "offered"),
+    [
+        (
+            "surgery",
+            "target",
+            {"i/0": "input gate i (lets in), layer 1", "f/0": "forget gate f (keeps), layer 1"},
+        ),
+        ("places", "state", {"h/0": "hidden state h, layer 1", "c/0": "cell state c, layer 1"}),
+    ],
+)
+def test_gates_and_states_are_offered_as_the_network_has_them(
+    open_page: Open, fake: FakeService, run: Run, view: str, setting: str, offered: dict[str, str]
+) -> None:
+    """In words, and sent and kept in the address by name."""
+    app = opened(open_page, run, view)
+    (box,) = [box for box in app.selectbox if box.label == setting.capitalize()]
+    assert box.options == list(offered.values())
+    first, name = list(offered)[:2]
+    assert fake.inspected[-1].settings == {"length": 60, setting: first}
+    box.select(name).run()
+    assert fake.inspected[-1].settings == {"length": 60, setting: name}
+    assert app.query_params[f"{view}.{setting}"] == f'"{name}"'
 
 
 def test_a_view_without_meaning_says_why_and_is_no_error(
@@ -158,6 +198,26 @@ def test_other_runs_join_the_same_plots(open_page: Open, fake: FakeService, run:
     assert "The same unit in several runs" in words(opened(open_page, run, "gates", beside=str(other.id)))
 
 
+def test_where_nothing_could_be_fitted_a_line_says_why_and_no_empty_plot_is_drawn(
+    open_page: Open, fake: FakeService, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(inside_gradients, "factor_figure", lambda *given: drawn.append(given))
+    found = RESULTS["diagnosis"]
+    assert isinstance(found, DiagnosisView)
+    fake.answers["diagnosis"] = found.model_copy(update={"fits": {}, "unfitted": "Losses are everywhere."})
+    assert "Losses are everywhere." in words(opened(open_page, run, "diagnosis"))
+    uneven = FITS.model_copy(
+        update={"factor": [None] * 3, "words": ["is exactly 0 more than 6 timesteps back"] * 3}
+    )
+    fake.answers["diagnosis"] = found.model_copy(update={"fits": {"h/0": uneven}})
+    (other,) = fake.add(make_run(2))
+    told = words(opened(open_page, other, "diagnosis"))
+    assert "Its gradient is exactly 0 more than 6 timesteps back." in told
+    assert "exponential that fits it best" not in told
+    assert not drawn
+
+
 def test_a_network_without_state_says_why_no_gradient_travels(
     open_page: Open, fake: FakeService, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +225,109 @@ def test_a_network_without_state_says_why_no_gradient_travels(
     (plain,) = fake.add(make_run(2, model="ffnn"))
     monkeypatch.setattr(Client, "gradients", lambda *_args, **_options: {})
     assert "this network keeps no state" in words(opened(open_page, plain, "diagnosis"))
+
+
+def test_a_text_that_is_emptied_is_none_again(open_page: Open, fake: FakeService, run: Run) -> None:
+    """And so is one that an older link holds as an empty text."""
+    app = opened(open_page, run, "gates", **{"gates.text": '""'})
+    assert fake.inspected[-1].settings == {"length": 60, "text": None}
+    app.text_input(key="optional:gates.text").set_value("to be").run()
+    assert fake.inspected[-1].settings == {"length": 60, "text": "to be"}
+    st.cache_data.clear()
+    app.text_input(key="optional:gates.text").set_value("").run()
+    assert fake.inspected[-1].settings == {"length": 60, "text": None}
+    assert "gates.text" not in app.query_params
+
+
+def test_a_choice_that_the_network_does_not_have_stays_at_the_first(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    app = opened(open_page, run, "surgery", **{"surgery.target": '"z/7"'})
+    assert fake.inspected[-1].settings == {"length": 60, "target": "i/0"}
+    assert not app.error
+
+
+def test_settings_go_along_to_another_run_but_for_those_that_it_does_not_have(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    """What a reader sets for that run is refused with a reason."""
+    (other,) = fake.add(make_run(2))
+    app = opened(open_page, run, "triangle", **{"triangle.length": "200"})
+    app.selectbox(key="inside-run").set_value(other.id).run()
+    assert fake.inspected[-1].settings == {"length": 200}
+    wrong = FieldError(field="settings.length", value=200, problem="is too long", remedy="choose 100")
+
+    def short(asked: Inspect) -> ViewResult | ErrorBody:
+        return ErrorBody(message="Wrong.", errors=[wrong]) if asked.settings["length"] > 100 else TRIANGLE
+
+    fake.answers["triangle"] = short
+    st.cache_data.clear()
+    app.selectbox(key="inside-run").set_value(run.id).run()
+    assert fake.inspected[-1].settings == {"length": 60}
+    assert "triangle.length" not in app.query_params
+    assert "Is too long" not in words(app)
+    app.number_input(key="field:triangle.length").set_value(150).run()
+    assert "Is too long. Choose 100." in words(app)
+    assert app.query_params["triangle.length"] == "150"
+
+
+def test_the_newest_checkpoint_is_asked_for_again_where_it_was_pruned_meanwhile(
+    open_page: Open, fake: FakeService, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = [CheckpointInfo(step=1800, validation_loss=None, is_best=False, size=1)]
+    lists = iter([stale])
+    answer = Client.checkpoints
+    monkeypatch.setattr(
+        Client, "checkpoints", lambda client, run_id: next(lists, None) or answer(client, run_id)
+    )
+    fake.change(run.id, state=RunState.RUNNING)
+    app = opened(open_page, run, "triangle")
+    assert [asked.checkpoint for asked in fake.inspected[-2:]] == [1800, 2000]
+    assert not app.error
+    assert FOUND["triangle"] in words(app)
+
+
+def test_a_checkpoint_that_was_pruned_is_told_without_words_for_programs(open_page: Open, run: Run) -> None:
+    shown = words(opened(open_page, run, "triangle", checkpoint="7"))
+    assert "keeps no checkpoint of step 7. Choose other weights above." in shown
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [(RunState.RUNNING, "none yet"), (RunState.FAILED, "none"), (RunState.FINISHED, "none")],
+)
+def test_a_run_without_checkpoints_says_whether_one_will_come(
+    open_page: Open, fake: FakeService, run: Run, state: RunState, told: str
+) -> None:
+    fake.checkpoints = []
+    fake.change(run.id, state=state)
+    assert opened(open_page, run, "triangle").selectbox(key="inside-checkpoint").options == [told]
+
+
+def test_what_a_result_leaves_out_is_told_above_it(open_page: Open, fake: FakeService, run: Run) -> None:
+    fake.note = "The *checkpoint* is damaged."
+    assert "The *checkpoint* is damaged." in words(opened(open_page, run, "diagnosis"))
+
+
+def test_a_link_whose_run_is_no_id_says_so(open_page: Open, fake: FakeService, run: Run) -> None:
+    app = open_page("views/inside.py", run="nonsense")
+    assert "The run of this link is not known" in words(app)
+    assert "“nonsense” is no run's id" in words(app)
+    assert not fake.inspected
+    app.selectbox(key="inside-run").set_value(run.id).run()
+    assert fake.inspected
+
+
+def test_more_runs_beside_than_fit_are_left_out(open_page: Open, fake: FakeService, run: Run) -> None:
+    others = fake.add(*(make_run(number) for number in range(2, 8)))
+    app = opened(open_page, run, "diagnosis", beside=",".join(str(other.id) for other in others))
+    assert app.multiselect(key="inside-beside").value == [other.id for other in others[:4]]
+
+
+def test_a_link_to_a_deleted_run_says_so_where_there_is_no_run_at_all(open_page: Open) -> None:
+    app = open_page("views/inside.py", run=str(uuid4()))
+    assert "This run is not here" in words(app)
+    assert [button.label for button in app.button] == ["Launch a run"]
 
 
 @pytest.mark.parametrize("missing", [str(uuid4()), str(UUID(int=0))])

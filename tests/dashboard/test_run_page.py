@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
 from uuid import UUID
 
 import pytest
@@ -169,3 +170,17 @@ def test_one_unanswered_request_of_a_living_service_is_told_in_its_place(
     app = open_page("views/run.py", run=str(run.id))
     assert "No answer in time" in words(app).replace("\\", "")
     assert "The training service is away" not in words(app)
+
+
+def links(app: AppTest) -> dict[str, str]:
+    """The query that each of the page's links takes along, by the link's label."""
+    return {link.proto.label: link.proto.query_string for link in app.get("page_link")}
+
+
+def test_links_lead_inside_from_a_run_and_from_runs_side_by_side(open_page: Open, fake: FakeService) -> None:
+    runs = fake.add(*(make_run(number) for number in range(1, 8)))
+    ids = [str(run.id) for run in runs]
+    assert parse_qs(links(open_page("views/run.py", run=ids[0]))["Look inside"]) == {"run": ids[:1]}
+    app = open_page("views/compare.py", runs=",".join(ids))
+    assert parse_qs(links(app)["Look inside"]) == {"run": ids[:1], "beside": [",".join(ids[1:5])]}
+    assert parse_qs(links(open_page("views/compare.py", runs=ids[0]))["Look inside"]) == {"run": ids[:1]}

@@ -60,9 +60,9 @@ def test_actions_are_open_only_to_runs_that_allow_them(open_page: Open, fake: Fa
     usable = lambda: {b.label for b in app.button if not b.disabled}  # noqa: E731
     assert usable() == set()
     select(app, 1)
-    assert usable() == {"Launch again", "Rename or tag", "Delete"}
+    assert usable() == {"Inside", "Launch again", "Rename or tag", "Delete"}
     select(app, 2)
-    assert usable() == {"Launch again", "Rename or tag", "Delete", "Resume"}
+    assert usable() == {"Inside", "Launch again", "Rename or tag", "Delete", "Resume"}
     select(app, 0, 2)
     assert usable() == {"Compare 2", "Rename or tag", "Delete", "Stop", "Resume"}
 

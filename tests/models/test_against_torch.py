@@ -203,3 +203,34 @@ def test_forget_bias_is_what_the_forget_gates_start_with_and_nothing_else_change
         rnn = biased.rnn
         total = getattr(rnn, f"bias_ih_l{layer}") + getattr(rnn, f"bias_hh_l{layer}")
         assert torch.equal(total[4:8], torch.full((4,), 2.5))
+
+
+class _Refusing(torch.autograd.Function):
+    """What cuDNN does with a backward pass that its forward pass was not told of."""
+
+    @staticmethod
+    def forward(_: Any, tensor: Tensor) -> Tensor:
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(_: Any, *__: Tensor) -> Tensor:  # type: ignore[override]
+        raise RuntimeError("cudnn RNN backward can only be called in training mode")
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("name", GATES)
+def test_a_backward_pass_in_eval_mode_is_one_that_cudnn_allows(name: str, layers: int) -> None:
+    """On a GPU the kernel refuses it unless its forward pass had ``train``; dropout must stay off even so."""
+    network = build(name, layers, dropout=0.5 if layers > 1 else 0.0).eval()
+    kernel: Any = network.kernel
+
+    def strict(*inputs: Any, train: bool, **rest: Any) -> tuple[Tensor, ...]:
+        outputs, *states = kernel(*inputs, train=train, **rest)
+        return (outputs if train or not outputs.requires_grad else _Refusing.apply(outputs)), *states
+
+    x = randn(2, 5, D, seed=3).requires_grad_()
+    expected = torch.autograd.grad(network.unroll(x)[0].sum(), [x, *network.parameters()])
+    network.kernel = strict  # type: ignore[assignment]
+    found = torch.autograd.grad(network(x)[0].sum(), [x, *network.parameters()])
+    for ours, theirs in zip(found, expected, strict=True):
+        close(ours, theirs)

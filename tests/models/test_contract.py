@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models import MODELS
-from models.base import Network, detach, map_state, named_tensors
+from models.base import Network, detach, map_state, named_history, named_tensors
 
 D, H, O = 3, 5, 2  # noqa: E741 - the package's own letters
 
@@ -283,3 +283,44 @@ def test_outputs_from_a_timestep_on_are_those_of_the_whole_and_the_state_is_the_
     torch.testing.assert_close(part, whole[:, first:], rtol=1e-12, atol=1e-14)
     for one, other in zip(state, after, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def gates_and_states(network: Network[Any], x: Tensor) -> dict[str, Tensor]:
+    """(B, T, H) by name."""
+    with torch.no_grad():
+        history = named_history(network.unroll(x)[1])
+        return network.gates(x) | {name: torch.stack(parts, 1) for name, parts in history.items()}
+
+
+def with_large_weights(network: Network[Any]) -> Network[Any]:
+    """The same network with weights and biases of either sign, far from where they start."""
+    with torch.no_grad():
+        for number, parameter in enumerate(network.parameters()):
+            parameter.copy_(20 * randn(*parameter.shape, seed=20 + number))
+    return network
+
+
+def test_what_is_squashed_stays_inside_its_range_and_large_weights_bring_it_to_the_ends(
+    network: Network[Any],
+) -> None:
+    x = randn(8, 12, D, seed=3)
+    found = gates_and_states(network, x)
+    assert network.ranges().keys() <= found.keys()
+    extreme = gates_and_states(with_large_weights(network), x)
+    for name, (floor, ceiling) in network.ranges().items():
+        assert floor <= float(found[name].min()) <= float(found[name].max()) <= ceiling
+        low, high = float(extreme[name].min()), float(extreme[name].max())
+        assert floor <= low <= floor + 0.02 * (ceiling - floor), name
+        assert ceiling - 0.02 * (ceiling - floor) <= high <= ceiling, name
+
+
+def test_a_gate_that_large_weights_do_not_drive_beyond_1_has_a_range(network: Network[Any]) -> None:
+    """Of the gates and what they let in, all that a sigmoid or tanh makes is declared."""
+    found = with_large_weights(network).gates(randn(8, 12, D, seed=3))
+    bounded = {name for name, gate in found.items() if float(gate.abs().max()) <= 1}
+    assert bounded == network.ranges().keys() & found.keys()
+    for letter, end in network.keeps_at.items():
+        layers = [name for name in found if name.startswith(f"{letter}/")]
+        assert all(end in network.ranges()[name] for name in layers)
+    for letter in network.kept_by.values():
+        assert network.keeps_at[letter] == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trainer import checks
 from trainer.checks import accelerators
@@ -22,7 +22,8 @@ from trainer.config import (
 )
 from trainer.corpora import builtin_corpora
 from trainer.errors import ConfigError, errors_of
-from trainer.schema import FieldError, Launch, RunConfig, TrainingConfig
+from trainer.inspection import VIEWS
+from trainer.schema import FieldError, Launch, RunConfig, RunPatch, TrainingConfig
 
 
 def corpora(corpus_id: str) -> str:
@@ -249,6 +250,21 @@ def test_errors_of_the_request_itself_are_retold_in_the_same_way(
     (error,) = errors_of(caught.value, model=Launch)
     assert error.field == field
     assert remedy in error.remedy
+
+
+def test_a_text_of_another_form_than_expected_is_told_which_one_is() -> None:
+    def told(model: type[BaseModel], **settings: object) -> tuple[str, str, str]:
+        with pytest.raises(ValidationError) as caught:
+            model.model_validate(settings)
+        (error,) = errors_of(caught.value, model=model)
+        return error.field, error.problem, error.remedy
+
+    form = "is not written as it should be"
+    assert told(VIEWS["surgery"].settings, units="all") == ("units", form, "write, say, 0, 3, 8-11")
+    field, problem, remedy = told(VIEWS["places"].settings, state="h")
+    assert (field, problem) == ("state", form)
+    assert "a slash and its layer" in remedy
+    assert told(RunPatch, name="<b>")[2].startswith("leave out <, >")
 
 
 def test_the_catalogue_describes_each_entry_and_each_setting() -> None:

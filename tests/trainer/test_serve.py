@@ -10,6 +10,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,60 @@ def refused(data: Path, *arguments: str, **more: str) -> str:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_inspection_holds_up_a_service_that_ends_or_outlives_one_that_is_killed(
+    starting: Any, number: int
+) -> None:
+    service = starting()
+    large = {"model": {"name": "lstm", "hidden_size": 256}, "task": {"name": "adding", "length": 300}}
+    sent = {"config": {**large, "training": {"steps": 1, "batch_size": 8, "validate_every": 1000}}}
+    run = service.http.post("/runs", json=sent).json()["id"]
+    until(lambda: service.http.get(f"/runs/{run}/checkpoints").json())
+    service.http.post(f"/runs/{run}/stop")  # its closing test takes long
+    until(lambda: service.run(run)["state"] in ("finished", "stopped"))
+    answers: list[httpx.Response] = []
+
+    def look() -> None:
+        a_minute = {"view": "rewind", "settings": {"updates": 1000}}
+        with contextlib.suppress(httpx.HTTPError):
+            answers.append(service.http.post(f"/runs/{run}/inspect", json=a_minute))
+
+    asking = [threading.Thread(target=look) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    until(lambda: len(inspections_of(service.process.pid)) == 2)
+    children = inspections_of(service.process.pid)
+    began = time.monotonic()
+    service.process.send_signal(number)
+    service.process.wait(timeout=60)
+    assert time.monotonic() - began < 4  # uvicorn's own patience is 5 s
+    for thread in asking:
+        thread.join()
+    assert [(answer.status_code, answer.json()["message"]) for answer in answers] == (
+        [(503, "The service is stopping.")] * 2 if number == signal.SIGTERM else []
+    )
+    while any(map(computes, children)) and time.monotonic() - began < 8:  # they have work for 20 s
+        time.sleep(0.05)
+    assert not any(map(computes, children))
+
+
+def computes(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)  # nobody may be left to take its exit code
+    except psutil.NoSuchProcess:
+        return False
+
+
+def inspections_of(service: int) -> list[psutil.Process]:
+    """The processes that its forkserver has made, and that compute: no run is under way."""
+    found = []
+    for process in psutil.Process(service).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.nice() > psutil.Process(service).nice():
+                found.append(process)
+    return found
 
 
 def test_a_service_tells_its_address_to_its_user_alone_and_ends_on_sigterm(

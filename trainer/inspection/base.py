@@ -34,9 +34,9 @@ class ProbeSettings(ViewSettings):
     """Settings of a view that measures on a stretch of sequences."""
 
     sequences: int = Field(default=4, ge=1, le=64)
-    """Sequences of the run's probe to measure on."""
+    """How many sequences to measure on: always the same ones, drawn for that alone."""
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=1000)
-    """How many timesteps to measure, the last ones; empty takes as many as need about a second."""
+    """How many timesteps to measure, the last ones; empty is automatic: as many as take about a second."""
 
 
 class Meaningless(Exception):  # noqa: N818  an answer, not an error
@@ -99,10 +99,8 @@ class Probe:
 
     def _losses(self, outputs: Tensor) -> Tensor:
         """(B, T - first)"""
-        batch = self.batch
-        targets = batch.targets.to(outputs.dtype) if batch.targets.is_floating_point() else batch.targets
-        losses = self.task.elementwise_loss(outputs[:, batch.first :], targets)
-        return losses if batch.mask is None else losses * batch.mask
+        batch = self.batch.to(outputs.device, outputs.dtype)  # an analysis may compute in float64
+        return self.task.scored_losses(outputs[:, batch.first :], batch)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,11 +134,8 @@ class Subject:
         """The first sequences of the run's own probe, or of that of another seed."""
         drawn = max(sequences, self.config.analysis.probe_size)
         source = generator(self.config.seed if seed is None else seed, "probe")
-        batch = self.task.draw_validation(drawn, source).to(
-            torch.device("cpu"), next(self.network.parameters()).dtype
-        )
-        parts = (part[:sequences] if isinstance(part, Tensor) else part for part in batch)
-        return Batch(*parts)  # type: ignore[arg-type]
+        batch = self.task.draw_validation(drawn, source).rows(0, sequences)
+        return batch.to(torch.device("cpu"), next(self.network.parameters()).dtype)
 
     def probe(self, sequences: int, length: int | None = None) -> Probe:
         """A stretch of the first sequences of the run's own probe."""
@@ -159,7 +154,7 @@ class Subject:
         """Raises Meaningless, with the reason, for a network that carries no state."""
         if not self.state_names():
             raise Meaningless(
-                f"This network ({self.title}) carries no state from timestep to timestep: {why}"
+                f"This network, {self.title}, carries no state from timestep to timestep: {why}"
             )
 
 

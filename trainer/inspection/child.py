@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import gc
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import psutil
@@ -21,7 +22,7 @@ from trainer.corpora import builtin_corpora
 from trainer.errors import ConfigError, shortened
 from trainer.inspection import VIEWS
 from trainer.inspection.base import Meaningless, Recorded, Subject, ViewError
-from trainer.schema import ErrorBody, FieldError, Inspection, RunConfig, Series, VectorSeries
+from trainer.schema import ErrorBody, FieldError, Inspection, RunConfig
 
 NICENESS = 5
 """Added to the priority number: training and the service itself go first."""
@@ -38,8 +39,14 @@ class Question:
     checkpoint: bytes | None = None
     texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Uploaded texts by id, those that the run's task reads."""
-    vectors: Mapping[str, VectorSeries] = dataclasses.field(default_factory=dict)
-    metrics: Mapping[str, Series] = dataclasses.field(default_factory=dict)
+    recorded: Recorded = dataclasses.field(default_factory=Recorded)
+    note: str = ""
+    """What a reader must be told beside the result."""
+
+    def without_checkpoint(self, why: str) -> Question:
+        """The same, of a view that can do without; the reader is told why it has to."""
+        note = f"{why} What is shown does without one."
+        return dataclasses.replace(self, step=None, checkpoint=None, note=note)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,14 @@ class Reply:
     status: int
     body: bytes
     """JSON: an Inspection, or an ErrorBody."""
+
+    @classmethod
+    def refusal(
+        cls, status: HTTPStatus, message: str, remedy: str, errors: Sequence[FieldError] = ()
+    ) -> Reply:
+        """What went wrong, and what to do."""
+        body = ErrorBody(message=message, remedy=remedy, errors=list(errors))
+        return cls(status=status, body=body.model_dump_json().encode("utf-8", "replace"))
 
 
 def enter(line: Connection, megabytes: int, seconds: float) -> None:
@@ -66,19 +81,27 @@ def enter(line: Connection, megabytes: int, seconds: float) -> None:
     _limit(megabytes, seconds)
     with line, contextlib.suppress(EOFError, OSError):  # the service is gone
         question = line.recv()
+        threading.Thread(target=_end_with, args=(line,), daemon=True).start()
         line.send(answer(question))
+
+
+def _end_with(line: Connection) -> None:
+    """End this process when the service's end of the line closes: it was killed, and nobody waits any more.
+
+    After the question the service says nothing, so that the line has something to read at its end alone.
+    """
+    with contextlib.suppress(OSError):  # closed at this end: the answer is out
+        wait([line])
+        os._exit(1)
 
 
 def answer(question: Question) -> Reply:
     """Compute a view; every failure becomes an answer that says what to do."""
     began = time.perf_counter()
+    view = VIEWS[question.view]
     try:
-        view = VIEWS[question.view]
         settings = view.settings.model_validate(question.settings)
-        subject = _subject(question)
-        if subject.stored:
-            _check_weights(subject)
-        result: Any = view.compute(subject, settings)
+        result: Any = view.compute(subject_of(question), settings)
         why = None
     except Meaningless as error:
         result, why = None, str(error)
@@ -90,15 +113,16 @@ def answer(question: Question) -> Reply:
             remedy=error.remedy,
         )
         message, remedy = f"settings.{error.field}: {error.problem}.", _sentence(error.remedy)
-        return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message, remedy, [wrong])
+        return Reply.refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message, remedy, [wrong])
     except CheckpointError as error:
-        return _refusal(
-            HTTPStatus.CONFLICT,
-            f"The checkpoint of step {question.step} cannot be used: {error}.",
-            "Choose another checkpoint, or train the run again.",
+        message = f"The checkpoint of step {question.step} cannot be used: {error}."
+        if view.uses_checkpoint == "may":
+            return answer(question.without_checkpoint(message))
+        return Reply.refusal(
+            HTTPStatus.CONFLICT, message, "Choose another checkpoint, or train the run again."
         )
     except ConfigError as error:
-        return _refusal(
+        return Reply.refusal(
             HTTPStatus.CONFLICT,
             f"The run cannot be built again: {error}.",
             "Launch it again, then look inside.",
@@ -106,7 +130,7 @@ def answer(question: Question) -> Reply:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             return _failure(error)
-        return _refusal(
+        return Reply.refusal(
             HTTPStatus.GATEWAY_TIMEOUT,
             "The inspection needed more memory than it may take, and was ended.",
             "Choose fewer timesteps or sequences, or raise UNFOLD_INSPECT_MEGABYTES.",
@@ -118,12 +142,15 @@ def answer(question: Question) -> Reply:
         step=question.step,
         seconds=round(time.perf_counter() - began, 3),
         meaningless=why,
+        note=question.note,
         result=result,
     )
     return Reply(status=HTTPStatus.OK, body=found.model_dump_json().encode("utf-8", "replace"))
 
 
-def _subject(question: Question) -> Subject:
+def subject_of(question: Question) -> Subject:
+    """The run as it can be looked into; raises CheckpointError and ConfigError."""
+
     def text(corpus_id: str) -> str:
         builtin = builtin_corpora().get(corpus_id)
         return builtin.text if builtin is not None else question.texts[corpus_id]
@@ -141,19 +168,16 @@ def _subject(question: Question) -> Subject:
             network.load_state_dict(stored["module"]["network"])
         except (KeyError, TypeError, RuntimeError) as error:
             raise CheckpointError("its weights do not fit the run's network") from error
+        if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
+            raise CheckpointError("some of its weights are not finite numbers any more")
     return Subject(
         config=config,
         resolved=resolved,
         step=question.step,
         network=network.eval(),
         stored=stored,
-        recorded=Recorded(vectors=question.vectors, metrics=question.metrics),
+        recorded=question.recorded,
     )
-
-
-def _check_weights(subject: Subject) -> None:
-    if not all(bool(weight.isfinite().all()) for weight in subject.network.parameters()):
-        raise CheckpointError("some of its weights are not finite numbers any more")
 
 
 def _limit(megabytes: int, seconds: float) -> None:
@@ -177,16 +201,11 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _failure(error: Exception) -> Reply:
-    return _refusal(
+    return Reply.refusal(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         f"The inspection failed ({type(error).__name__}: {str(error)[:300]}).",
         "Other views may work; a checkpoint of another step, too.",
     )
-
-
-def _refusal(status: int, message: str, remedy: str, errors: list[FieldError] | None = None) -> Reply:
-    body = ErrorBody(message=message, remedy=remedy, errors=errors or [])
-    return Reply(status=int(status), body=body.model_dump_json().encode("utf-8", "replace"))
 
 
 def _sentence(text: str) -> str:

@@ -7,17 +7,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from models.base import named_tensors
-from models.bptt.decay import Decay, fit_decay
+from models.base import named_history
 from models.bptt.gates import saturation
-from models.bptt.jacobians import recurrent_spectra
+from models.bptt.jacobians import spectrum
+from models.initialisation import LARGEST_FOR_EIGENVALUES
 from trainer.inspection.base import Subject, ViewSettings, ViewSpec, number
-from trainer.schema import DecaySeries, DiagnosisView, Series, VectorSeries
+from trainer.inspection.fading import (
+    fitted,
+    last_loss_gradient,
+    namer,
+    overflow,
+    recorded_gradient,
+    told,
+    unfitted,
+)
+from trainer.schema import DiagnosisView, Series
 
-AT_CHANCE = 0.97
-"""A loss above this share of chance has learnt nothing worth the name."""
-VANISHED, EXPLODED = 1e-4, 1e4
-"""The gradient at the marker ÷ the largest one."""
+NEAR_CHANCE = 0.03
+"""A loss within this share of chance is that of chance."""
 OFTEN = 0.5
 """A share of the time worth a sentence."""
 SATURATION_SEQUENCES = 16
@@ -30,120 +37,106 @@ class DiagnosisSettings(ViewSettings):
 def compute(subject: Subject, settings: DiagnosisSettings) -> DiagnosisView:
     """Fits every recording, and tells the newest one."""
     del settings
-    vectors = subject.recorded.vectors
+    recorded, words = recorded_gradient(subject), namer(subject.network)
+    why = unfitted(recorded) if recorded is not None else ""
     numbers: dict[str, float] = {}
-    sentences = [
-        *_loss(subject, numbers),
-        *_gradients(subject, numbers),
-        *(_weights(subject, numbers) if subject.step is not None else ()),
-        *_clipping(subject, numbers),
-    ]
+    sentences = [*_loss(subject, numbers)]
+    if recorded is not None:
+        exploded = [*overflow(recorded, words, numbers)]
+        sentences += exploded or (() if why else told(recorded, words, numbers))
+        sentences += [why] if why else []
+    if recorded is None or why:
+        alone = last_loss_gradient(subject)
+        if alone is not None:
+            exploded = [*overflow(alone, words, numbers)]
+            sentences += exploded or told(alone, words, numbers)
+    if subject.step is not None:
+        sentences += [*_radii(subject, numbers), *_saturation(subject, numbers)]
+    sentences += _clipping(subject, numbers)
     return DiagnosisView(
         sentences=sentences,
-        fits={name: _fits(series) for name, series in vectors.items()},
+        fits={}
+        if recorded is None or why
+        else {name: fitted(series, recorded.last) for name, series in subject.recorded.vectors.items()},
+        unfitted=why,
         numbers={name: number(value) for name, value in numbers.items()},
     )
 
 
-def _fits(series: VectorSeries) -> DecaySeries:
-    found = [fit_decay(_tensor(norms)) for norms in series.norms]
-    return DecaySeries(
-        steps=list(series.steps),
-        factor=[None if fit is None else number(fit.factor) for fit in found],
-        half_life=[None if fit is None or fit.half_life is None else number(fit.half_life) for fit in found],
-        r_squared=[None if fit is None else number(fit.r_squared) for fit in found],
-        ratio=[None if fit is None else number(fit.ratio) for fit in found],
-    )
-
-
 def _loss(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
-    values = _values(subject.recorded.metrics.get("validation/loss"))
-    if not values:
+    """By the last value, whether it is a number or not."""
+    series = subject.recorded.metrics.get("validation/loss")
+    if series is None or not series.value:
         return
-    loss, chance = values[-1], subject.task.chance.loss
-    unit = subject.task.loss_unit
+    loss, chance, unit = series.value[-1], subject.task.chance.loss, subject.task.loss_unit
+    if loss is None:
+        at, is_nan = series.step[-1], series.flag.get(series.step[-1], "nan") == "nan"
+        what = "is not a number any more (NaN)" if is_nan else "is infinite"
+        yield f"The validation loss {what} at update {at:,}: training has broken down."
+        return
     numbers |= {"validation/loss": loss, "chance": chance}
-    if loss >= AT_CHANCE * chance:
-        yield (
-            f"The validation loss, {loss:.3g} ({unit}), is that of chance, {chance:.3g}: "
-            "it has learnt nothing yet."
-        )
+    said = f"The validation loss, {loss:.3g} ({unit}),"
+    if chance <= 0:
+        yield f"{said} is to be compared with 0, which guessing gives."
+    elif abs(loss / chance - 1) <= NEAR_CHANCE:
+        yield f"{said} is that of chance, {chance:.3g}: it does no better than guessing."
+    elif loss > chance:
+        ratio = loss / chance
+        times = f"{ratio:,.0f}" if 100 <= ratio < 1e6 else f"{ratio:.3g}"
+        yield f"{said} is {times} times what guessing gives, {chance:.3g}: it is worse than chance."
     else:
-        share = _percent(loss / chance)
-        yield f"The validation loss is {loss:.3g} ({unit}), {share} of chance, {chance:.3g}."
+        yield f"{said} is {_percent(loss / chance)} of what guessing gives, {chance:.3g}."
 
 
-def _gradients(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
-    newest = {
-        name: (series.steps[-1], _tensor(series.norms[-1]))
-        for name, series in subject.recorded.vectors.items()
-        if series.steps
-    }
-    heard = {name: norms for name, (_, norms) in newest.items() if bool((norms > 0).any())}
-    if not heard:
+def _radii(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
+    network, words = subject.network, namer(subject.network)
+    for name, matrix in network.recurrent_matrices().items():
+        if name.count("/") == 1 and len(matrix) <= LARGEST_FOR_EIGENVALUES:  # of one gate it says little
+            numbers[f"spectral radius {name}"] = radius = spectrum(matrix).radius
+            # Above 1 it says less: squashing may still let the state fade.
+            does = ", below 1: by itself it lets a state fade" if radius < 1 else ""
+            yield f"The spectral radius of {words(name)} (from state to state) is {radius:.3g}{does}."
+
+
+def _saturation(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
+    """Of what is squashed: a gate that stands open to keep a memory does what it is for."""
+    network, words = subject.network, namer(subject.network)
+    ranges = network.ranges()
+    if not ranges:
         return
-    informative = subject.drawn(1).informative
-    early = 0 if informative is None else int(informative.min())
-    # The memory that hears best decides: of an LSTM that is c.
-    name = max(heard, key=lambda key: float(heard[key][early] / heard[key].max()))
-    norms = heard[name]
-    loudest, share = int(norms.argmax()), float(norms[early] / norms.max())
-    numbers |= {"timestep": float(early), "gradient share": share}
-    what = "the first informative timestep" if informative is not None else "the first timestep"
-    # Timesteps are told as the charts number them, from 1.
-    told = (
-        f"At update {newest[name][0]:,} the gradient of {name} at {what}, {early + 1}, is {share:.2g} of "
-        f"that at timestep {loudest + 1}"
-    )
-    if loudest <= early:
-        yield (
-            f"At update {newest[name][0]:,} the gradient of {name} is largest at timestep {loudest + 1}, as "
-            f"early as {what}, {early + 1}: it does not fade on its way back."
-        )
-    elif share < VANISHED:
-        yield f"{told}: it has vanished, and what happens there is hardly ever heard."
-    else:
-        yield f"{told}: it gets there."
-    fit = fit_decay(norms)
-    if fit is not None:
-        numbers |= {"factor per timestep": fit.factor, "R²": fit.r_squared}
-        yield _pace(name, fit)
-        if fit.ratio > EXPLODED:
-            yield f"It grows {fit.ratio:.2g} times over the sequence: it explodes."
+    for name, values in _squashed(subject).items():
+        floor, ceiling = ranges[name]
+        found = saturation(values, floor, ceiling)
+        low, high = float(found.low.mean()), float(found.high.mean())
+        numbers[f"saturated {name}"] = low + high
+        keeps_at = network.keeps_at.get(name.split("/")[0])
+        if keeps_at is not None:
+            lost, end = (low, floor) if keeps_at == ceiling else (high, ceiling)
+            if lost > OFTEN:
+                yield (
+                    f"The {words(name)} stands near {end:g} {_percent(lost)} of the time: little of what was "
+                    "remembered is kept."
+                )
+        elif low + high > OFTEN:
+            some = 0.1 * (low + high)
+            ends = " or ".join(f"{end:g}" for end, share in ((floor, low), (ceiling, high)) if share > some)
+            yield (
+                f"The {words(name)} is saturated, near {ends}, {_percent(low + high)} of the time: what "
+                "drives it hardly learns."
+            )
 
 
-def _pace(name: str, fit: Decay) -> str:
-    quality = f"(R² of the fit: {fit.r_squared:.2f})"
-    if fit.half_life is not None:
-        return f"The gradient of {name} halves every {fit.half_life:.3g} timesteps back {quality}."
-    if fit.doubling is not None:
-        return f"The gradient of {name} doubles every {fit.doubling:.3g} timesteps back {quality}."
-    return f"The gradient of {name} keeps its size on its way back."
-
-
-def _weights(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
-    network = subject.network
-    for role, spectrum in recurrent_spectra(network).items():
-        if len(spectrum.radius) == 1:
-            numbers[f"spectral radius {role}"] = radius = float(spectrum.radius[0])
-            yield f"The spectral radius of {role} is {radius:.3g}."
-    x = subject.drawn(SATURATION_SEQUENCES).inputs
+def _squashed(subject: Subject) -> dict[str, Tensor]:
+    """(1, N, H) by name, gates and states, of those that have a range: N timesteps that are no padding."""
+    network, probe = subject.network, subject.drawn(SATURATION_SEQUENCES)
+    x, ranges = probe.inputs, network.ranges()
+    is_read = torch.arange(probe.length) < probe.lengths()[:, None]  # (B, T)
     with torch.no_grad():
-        gates = network.gates(x)
-        if not gates:
-            _, states = network.unroll(x)
-            history: dict[str, list[Tensor]] = {}
-            for state in states:
-                for name, tensor in named_tensors(state):
-                    history.setdefault(name, []).append(tensor)
-            gates = {name: torch.stack(parts, 1) for name, parts in history.items()}
-    for name, values in gates.items():
-        if values.abs().max() > 1:  # not squashed: it has no ends to stand at
-            continue
-        found = saturation(values, -1.0 if bool((values < 0).any()) else 0.0)
-        numbers[f"saturated {name}"] = share = float((found.low + found.high).mean())
-        if share > OFTEN:
-            yield f"{name} is saturated {_percent(share)} of the time: what drives it hardly learns."
+        found = {name: gate for name, gate in network.gates(x).items() if name in ranges}
+        if ranges.keys() - found.keys():
+            history = named_history(network.unroll(x)[1])
+            found |= {name: torch.stack(parts, 1) for name, parts in history.items() if name in ranges}
+    return {name: values[is_read][None] for name, values in found.items()}
 
 
 def _clipping(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
@@ -151,20 +144,19 @@ def _clipping(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
     if subject.config.training.clip is None or not values:
         return
     numbers["clip rate"] = rate = sum(values) / len(values)
-    yield f"The gradient was clipped at {_percent(rate)} of the last {len(values):,} updates."
+    share, plural = "none" if rate == 0 else _percent(rate), "s" * (len(values) > 1)
+    yield f"The gradient was clipped at {share} of the last {len(values):,} update{plural}."
 
 
 def _values(series: Series | None) -> list[float]:
     return [] if series is None else [value for value in series.value if value is not None]
 
 
-def _tensor(norms: list[float | None]) -> Tensor:
-    """float64; what was not finite counts as 0, which no fit looks at."""
-    return torch.tensor([0.0 if norm is None else norm for norm in norms], dtype=torch.float64)
-
-
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}%"
+    """``24%``; never 0%, nor 100% of what is not all of it."""
+    if share < 0.01:
+        return "under 1%"
+    return "over 99%" if 0.99 < share < 1 else f"{100 * share:.0f}%"
 
 
 SPEC = ViewSpec(
@@ -175,7 +167,7 @@ SPEC = ViewSpec(
     ),
     look_for=(
         "A loss at chance together with a vanished gradient: the network cannot learn what it never hears. "
-        "A fit with an R² near 1 fades evenly."
+        "R² says how evenly a gradient fades: 1 is by the same factor at every timestep."
     ),
     settings=DiagnosisSettings,
     compute=compute,

@@ -48,7 +48,7 @@ def _text(subject: Subject, task: TextStream, settings: Generation) -> Generated
         logits, state = network(F.one_hot(ids[None], task.input_size).to(weight), None, len(ids) - 1)
         latest = logits[0, -1]
         for _ in range(settings.length):
-            latest = latest.float()
+            latest = latest.double()
             if not bool(latest.isfinite().all()):
                 break
             chances = latest.softmax(0)
@@ -79,7 +79,9 @@ def limited(logits: Tensor, settings: Generation) -> Tensor:
     keep = torch.ones_like(logits, dtype=torch.bool)
     if settings.top_k is not None:
         keep[order[settings.top_k :]] = False
-    chances = (logits.masked_fill(~keep, -math.inf) / settings.temperature).softmax(0)
+    # In float64, with 0 for the likeliest: no temperature is so low that this one, too, leaves the range.
+    beside = (logits.double() - logits[order[0]]).masked_fill(~keep, -math.inf)
+    chances = (beside / settings.temperature).softmax(0)
     if settings.top_p is not None:
         sorted_ = chances[order]
         enough = sorted_.cumsum(0) - sorted_ >= settings.top_p  # those before it are enough already
@@ -92,13 +94,16 @@ def _forecasts(subject: Subject, batch: Batch, settings: Generation) -> Generate
     source = generator(settings.seed, "samples")
     rows = len(batch.inputs)
     while len(found) < min(settings.shown, rows):
-        rest = Batch(*(part[len(found) :] if isinstance(part, Tensor) else part for part in batch))  # type: ignore[arg-type]
-        contents = subject.task.samples(subject.network, rest, source)
+        contents = subject.task.samples(subject.network, batch.rows(len(found)), source)
         found += [content for content in contents if isinstance(content, ForecastSample)]
     with torch.no_grad():
         outputs, _ = subject.network(batch.inputs, None, batch.first)
     score = subject.task.score(outputs, batch)
-    return GeneratedView(forecasts=found[: settings.shown], wrong=score.wrong, total=score.total)
+    shown = [
+        sample.model_copy(update={"correct": subject.task.render(batch, outputs, index).correct})
+        for index, sample in enumerate(found[: settings.shown])
+    ]
+    return GeneratedView(forecasts=shown, wrong=score.wrong, total=score.total)
 
 
 def _predictions(subject: Subject, batch: Batch, settings: Generation) -> GeneratedView:

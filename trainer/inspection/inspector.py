@@ -6,17 +6,19 @@ its own, which is ended when it takes too long, needs too much memory, or nobody
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 
 from trainer.engine import processes
 from trainer.inspection import child
 from trainer.inspection.child import Question, Reply
-from trainer.schema import ErrorBody
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,9 @@ LINE = 64
 """Inspections that may wait; more are refused."""
 ABANDONED = Reply(status=499, body=b"")
 """Of an inspection that nobody waited for: the status that web servers log for a client gone away."""
+STOPPING = Reply.refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "The service is stopping.", "Ask again once it runs again."
+)
 
 
 class LineFullError(Exception):
@@ -35,13 +40,42 @@ class Job:
 
     def __init__(self) -> None:
         self.reply: Future[Reply]
-        self._cancelled = False
-        self._heard, self._called = connection.Pipe(duplex=False)
+        self._process: BaseProcess | None = None
+        self._ended: Reply | None = None
+        self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more: end it."""
-        self._cancelled = True
-        self._called.send_bytes(b"!")
+        self.end(ABANDONED)
+
+    def end(self, reply: Reply) -> None:
+        """Answer with this; of several, the first counts. Does nothing to an inspection that is over."""
+        with self._lock:
+            self._ended = self._ended or reply
+            if self._process is not None:
+                self._process.kill()
+
+    @property
+    def ended(self) -> Reply | None:
+        """What ``end`` said, if anything."""
+        return self._ended
+
+    @contextlib.contextmanager
+    def computing(self, process: BaseProcess) -> Iterator[None]:
+        """While the block runs, ``end`` kills the process; after it, the process is gone."""
+        with self._lock:
+            self._process = process
+            if self._ended is not None:
+                process.kill()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._process = None
+            process.kill()
+            with processes.LOCK:
+                process.join()
+                process.close()
 
 
 class Inspector:
@@ -57,6 +91,7 @@ class Inspector:
         self._seconds, self._megabytes = seconds, megabytes
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="inspection")
         self._jobs: set[Job] = set()
+        self._stopping = False
 
     def submit(self, prepare: Callable[[], Question]) -> Job:
         """Stand in line.
@@ -72,66 +107,74 @@ class Inspector:
             raise LineFullError
         job = Job()
         self._jobs.add(job)
-        job.reply = self._threads.submit(self._answer, job, prepare)
-        job.reply.add_done_callback(lambda _: self._jobs.discard(job))
+        if self._stopping:  # looked at after the job has joined the others, which `stop` ends
+            job.end(STOPPING)
+        job.reply = self._threads.submit(self._taken, job, prepare)
         return job
 
-    def close(self) -> None:
-        """End all inspections."""
+    def stop(self) -> None:
+        """End all inspections, and those that are still to come, with the answer that the service stops."""
+        self._stopping = True
         for job in list(self._jobs):
-            job.cancel()
-        self._threads.shutdown(cancel_futures=True)
+            job.end(STOPPING)
+
+    def close(self) -> None:
+        """``stop``, and wait until all are answered."""
+        self.stop()
+        self._threads.shutdown()
+
+    def _taken(self, job: Job, prepare: Callable[[], Question]) -> Reply:
+        # Not by a callback of the future, which would keep the job, and the job it, until the collector runs.
+        try:
+            return self._answer(job, prepare)
+        finally:
+            self._jobs.discard(job)
 
     def _answer(self, job: Job, prepare: Callable[[], Question]) -> Reply:
-        if job._cancelled:
-            return ABANDONED
+        if job.ended is not None:
+            return job.ended
         question = prepare()
         ours, theirs = connection.Pipe()
         process = processes.context().Process(  # type: ignore[attr-defined]
             target=child.enter, args=(theirs, self._megabytes, self._seconds), name="inspection", daemon=True
         )
-        with processes.LOCK, processes.environment():
-            processes.preload()
-            process.start()
-        theirs.close()
-        began = time.monotonic()
-        try:
-            with ours:
-                ours.send(question)
-                ready = connection.wait([ours, job._heard], self._seconds)
-                if job._heard in ready:
-                    return ABANDONED
-                if not ready:
-                    return self._too_slow()
-                reply: Reply = ours.recv()
-                return reply
-        except (EOFError, OSError):
-            # Its own limit of CPU time may end it before this thread has its turn to do so.
-            return self._too_slow() if time.monotonic() - began >= self._seconds else _died()
-        finally:
-            process.kill()
-            with processes.LOCK:
-                process.join()
+        with ours:
+            with theirs, processes.LOCK, processes.environment():
+                processes.preload()
+                process.start()
+            # A process that is killed lets go of its end of the line, and so ends every wait of this side.
+            limit = threading.Timer(self._seconds, lambda: job.end(self._too_slow()))
+            began = time.monotonic()
+            limit.start()
+            try:
+                with job.computing(process):
+                    ours.send(question)
+                    reply: Reply = ours.recv()
+            except (EOFError, OSError):
+                # Its own limit of CPU time may end it before the timer has its turn to do so.
+                late = time.monotonic() - began >= self._seconds
+                reply = job.ended or (self._too_slow() if late else _died())
+            finally:
+                limit.cancel()
+        return reply
 
     def _too_slow(self) -> Reply:
-        return _refusal(
-            HTTPStatus.GATEWAY_TIMEOUT,
+        return _ended(
             f"The inspection took longer than {self._seconds:g} seconds, and was ended.",
-            "Choose fewer timesteps or sequences, or raise UNFOLD_INSPECT_SECONDS.",
+            "UNFOLD_INSPECT_SECONDS",
         )
 
 
 def _died() -> Reply:
     """Ended from outside, or by native code that met its memory limit."""
-    return _refusal(
-        HTTPStatus.GATEWAY_TIMEOUT,
+    return _ended(
         "The inspection's process ended before it answered: most often it needs more memory than it may.",
-        "Choose fewer timesteps or sequences, or raise UNFOLD_INSPECT_MEGABYTES.",
+        "UNFOLD_INSPECT_MEGABYTES",
     )
 
 
-def _refusal(status: int, message: str, remedy: str) -> Reply:
+def _ended(message: str, setting: str) -> Reply:
     logger.warning("%s", message)
-    return Reply(
-        status=int(status), body=ErrorBody(message=message, remedy=remedy).model_dump_json().encode()
+    return Reply.refusal(
+        HTTPStatus.GATEWAY_TIMEOUT, message, f"Choose fewer timesteps or sequences, or raise {setting}."
     )

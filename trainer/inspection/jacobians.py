@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -14,15 +15,17 @@ from models.bptt.jacobians import (
     pascanu_bound,
     product_log_singular_values,
     recurrent_spectra,
-    singular_values,
     step_jacobians,
 )
-from models.initialisation import LARGEST_FOR_EIGENVALUES
-from trainer.inspection.base import ProbeSettings, Subject, ViewError, ViewSpec, curve, quick_length
-from trainer.schema import JacobiansView, NormBound, SpectrumBlock, Spread
+from trainer.inspection.base import ProbeSettings, Subject, ViewError, ViewSpec, curve, number, quick_length
+from trainer.schema import JacobiansView, NormBound, SpectrumView, Spread
 
 EXPONENTS = 8
 """Lyapunov exponents that are told."""
+MOST_SPECTRA = 512**3
+"""Of the cubed sizes of all matrices whose eigenvalues are shown: about half a second."""
+LARGEST_STATE = 1024
+"""Numbers of a state whose Jacobians are measured unasked."""
 MOST_NUMBERS = 40_000_000
 """Of all Jacobians together: 320 MB."""
 
@@ -31,9 +34,9 @@ class JacobiansSettings(ProbeSettings):
     """Settings of the Jacobians."""
 
     sequences: int = Field(default=1, ge=1, le=16)
-    """Sequences of the run's probe to measure on; what is shown is their mean."""
+    """How many sequences to measure on, always the same ones; what is shown is their mean."""
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=500)
-    """How many timesteps to measure, the last ones; empty takes as many as need about a second."""
+    """How many timesteps to measure, the last ones; empty is automatic: as many as take about a second."""
 
 
 def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
@@ -41,6 +44,13 @@ def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
     subject.require_state("there is no Jacobian from one state to the next.")
     network = subject.network
     size = sum(tensor.shape[1] for layers in network.initial_state(1) for tensor in layers)
+    if size > LARGEST_STATE and settings.length is None:
+        raise ViewError(
+            "length",
+            None,
+            f"the Jacobians of a state of {size:,} numbers take long",
+            "choose a length, such as 2, to have them measured all the same",
+        )
     probe = subject.probe(settings.sequences, settings.length or quick_length(40, 128, size, power=1.5))
     x = probe.batch.inputs
     if size**2 * x.shape[0] * x.shape[1] > MOST_NUMBERS:
@@ -54,11 +64,11 @@ def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
     jacobians = step_jacobians(network, x, probe.state)
     return JacobiansView(
         begin=probe.begin,
-        step=_spread(singular_values(jacobians).log(), exponentiate=True),
+        step=_spread(torch.linalg.svdvals(jacobians).log(), exponentiate=True),
         product=_spread(product_log_singular_values(jacobians)),
-        lyapunov=curve(lyapunov_exponents(jacobians, min(EXPONENTS, size)).mean(0)),
-        spectra=_spectra(network, LARGEST_FOR_EIGENVALUES),
-        spectra_at_start=_spectra(subject.fresh(), LARGEST_FOR_EIGENVALUES // 2),
+        lyapunov=curve(lyapunov_exponents(jacobians, min(EXPONENTS, size), len(jacobians) // 4).mean(0)),
+        spectra=_spectra(network, MOST_SPECTRA),
+        spectra_at_start=_spectra(subject.fresh(), MOST_SPECTRA // 4),
         bounds=_bounds(subject),
     )
 
@@ -70,33 +80,30 @@ def _spread(logs: Tensor, exponentiate: bool = False) -> Spread:
     return Spread(largest=largest, median=median, smallest=smallest)
 
 
-def _spectra(network: Network[Any], most: int) -> dict[str, list[SpectrumBlock]]:
-    """Of matrices with at most so many columns: the time that eigenvalues take grows with the third power."""
-    if any(
-        weight.shape[1] > most for role, weight in network.weight_roles().items() if role.startswith("Ws/")
-    ):
+def _spectra(network: Network[Any], most: int) -> dict[str, SpectrumView]:
+    """Where the cubed sizes of the matrices, with which the time grows, are ``most`` together or less."""
+    if sum(len(matrix) ** 3 for matrix in network.recurrent_matrices().values()) > most:
         return {}
     return {
-        role: [
-            SpectrumBlock(
-                real=values.real.tolist(),
-                imaginary=values.imag.tolist(),
-                radius=float(radius),
-                norm=float(norm),
-            )
-            for values, radius, norm in zip(*found, strict=True)
-        ]
-        for role, found in recurrent_spectra(network).items()
+        name: SpectrumView(
+            real=curve(found.eigenvalues.real),
+            imaginary=curve(found.eigenvalues.imag),
+            radius=number(found.radius),
+            norm=number(found.norm),
+        )
+        for name, found in recurrent_spectra(network).items()
     }
 
 
 def _bounds(subject: Subject) -> dict[str, NormBound]:
+    """Of layers without gates, whose activation function's slope is known."""
     slope = SLOPE_BOUNDS.get(getattr(subject.resolved.model_config, "nonlinearity", ""))
-    found = {}
-    for role, weight in subject.network.weight_roles().items():
-        if slope is not None and role.startswith("Ws/") and weight.shape[0] == weight.shape[1]:
-            found[role] = NormBound(**pascanu_bound(weight, slope)._asdict())
-    return found
+    if slope is None:
+        return {}
+    return {
+        name: NormBound(**pascanu_bound(matrix, slope)._asdict())
+        for name, matrix in subject.network.recurrent_matrices().items()
+    }
 
 
 SPEC = ViewSpec(

@@ -7,10 +7,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.base import named_tensors
+from models.base import named_history, named_tensors
 from trainer.inspection.base import Meaningless, Subject, ViewError, ViewSettings, ViewSpec
 from trainer.schema import Place, PlacesView
-from trainer.seeds import generator
 from trainer.tasks.text_stream import TextStream
 
 LANES = 32
@@ -27,7 +26,7 @@ class PlacesSettings(ViewSettings):
     unit: int = Field(default=0, ge=0)
     """Which of its units, from 0."""
     symbols: int = Field(default=6_400, title="Look through (symbols)", ge=320, le=200_000)
-    """How much of the validation text to look through."""
+    """How much of the validation text to look through, evenly spread; all of it where it has no more."""
     places: int = Field(default=8, ge=1, le=50)
     """How many places to show at each end."""
 
@@ -44,18 +43,13 @@ def compute(subject: Subject, settings: PlacesSettings) -> PlacesView:
         raise ViewError("state", chosen, "there is no such state", f"choose one of: {', '.join(sizes)}")
     if settings.unit >= sizes[chosen]:
         raise ViewError("unit", settings.unit, "there is no such unit", f"choose 0 to {sizes[chosen] - 1}")
+    ids_of = task.validation_chunks(settings.symbols)  # (N, T)
     found: list[Tensor] = []
-    read: list[Tensor] = []
-    source = generator(subject.config.seed, "places")
-    for _ in range(max(1, settings.symbols // (LANES * task.length))):
-        batch = task.draw_validation(LANES, source)
-        ids = batch.inputs.argmax(dim=2)
+    for ids in torch.split(ids_of, LANES):
         with torch.no_grad():
             _, states = network.unroll(F.one_hot(ids, task.input_size).to(next(network.parameters())))
-        values = [dict(named_tensors(state))[chosen][:, settings.unit] for state in states]
-        found.append(torch.stack(values, dim=1))
-        read.append(ids)
-    values_of, ids_of = torch.cat(found), torch.cat(read)  # (N, T)
+        found.append(torch.stack([held[:, settings.unit] for held in named_history(states)[chosen]], dim=1))
+    values_of = torch.cat(found)  # (N, T)
     order = values_of.flatten().argsort(descending=True).tolist()
 
     def place(at: int) -> Place:

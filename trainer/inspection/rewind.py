@@ -6,11 +6,8 @@ import copy
 import logging
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-import pytorch_lightning as pl
-import torch
 from pydantic import Field, ValidationError
 
 from trainer.callbacks import BlockCallback
@@ -19,16 +16,25 @@ from trainer.errors import errors_of
 from trainer.inspection.base import Subject, ViewError, ViewSettings, ViewSpec, number
 from trainer.module import RecurrentTraining, Update
 from trainer.schema import Future, RewindView, TrainingConfig
-from trainer.worker import Blocks, training_module
+from trainer.worker import fit, training_module
+
+UPDATE_SECONDS, MULTIPLICATIONS_PER_SECOND = 0.003, 1e10
+"""What an update takes whatever its size; and the multiplications of forward passes that are made, with all
+that belongs to them, in a second. Of an ordinary processor's core, measured on LSTMs of 64 to 512 units."""
 
 
 class RewindSettings(ViewSettings):
     """Settings of this view: what is left empty stays as it was in the run."""
 
-    updates: int = Field(default=20, ge=1, le=1000)
-    """How many updates to go on from the checkpoint."""
-    clip: Literal["as it was", "off", "norm", "value"] = Field(default="off", title="Gradient clipping")
-    """The clipping rule of the other future."""
+    updates: int | None = Field(default=None, ge=1, le=1000)
+    """How many updates to go on from the checkpoint; empty is automatic: what takes about a second, 2
+    to 50."""
+    clip: Literal["switched", "as it was", "off", "norm", "value"] = Field(
+        default="switched",
+        title="Gradient clipping",
+        json_schema_extra={"labels": {"switched": "Switched off, or on"}},
+    )
+    """The clipping rule of the other future; switched on, it clips by norm."""
     clip_at: float | None = Field(default=None, title="Clipping threshold", gt=0)
     """Its clipping threshold; empty is as it was."""
     learning_rate: float | None = Field(default=None, gt=0, le=10)
@@ -44,7 +50,9 @@ def compute(subject: Subject, settings: RewindSettings) -> RewindView:
     was = subject.config.training
     given = settings.model_dump(exclude={"updates", "clip"}, exclude_none=True)
     if settings.clip != "as it was":
-        given["clip"] = None if settings.clip == "off" else settings.clip
+        given["clip"] = {"off": None, "switched": None if was.clip else "norm"}.get(
+            settings.clip, settings.clip
+        )
     try:
         wanted = TrainingConfig.model_validate(was.model_dump() | given)
     except ValidationError as error:
@@ -61,14 +69,27 @@ def compute(subject: Subject, settings: RewindSettings) -> RewindView:
         for group in other["optimizer"]["param_groups"]:
             group["lr"] = wanted.learning_rate
     note = _cut_anew(other["cursor"]) if {"k1", "k2"} & set(changes) else ""
-    begin = snapshot["step"]
+    begin, updates = snapshot["step"], settings.updates or _quick_updates(subject)
     return RewindView(
-        steps=list(range(begin + 1, begin + settings.updates + 1)),
-        changes={name: f"{_word(getattr(was, name))} → {_word(value)}" for name, value in changes.items()},
-        untouched=_future(subject, was, copy.deepcopy(snapshot), settings.updates),
-        changed=_future(subject, wanted, other, settings.updates),
+        steps=list(range(begin + 1, begin + updates + 1)),
+        changes={
+            name: f"{_word(name, getattr(was, name))} → {_word(name, value)}"
+            for name, value in changes.items()
+        },
+        untouched=_future(subject, was, copy.deepcopy(snapshot), updates),
+        changed=_future(subject, wanted, other, updates),
         note=note,
     )
+
+
+def _quick_updates(subject: Subject) -> int:
+    """How many updates both futures make in about a second together."""
+    training, length = subject.config.training, subject.drawn(1).length
+    timesteps = min(length, training.k2 or length) * training.update_every
+    # Under a small batch the time goes into fetching the weights, which any batch needs once a timestep.
+    work = timesteps * max(training.batch_size, 16) * subject.network.multiplications_per_timestep()
+    seconds = UPDATE_SECONDS + work / MULTIPLICATIONS_PER_SECOND
+    return max(2, min(50, int(0.5 / seconds)))
 
 
 def _cut_anew(cursor: dict[str, Any]) -> str:
@@ -92,20 +113,7 @@ def _future(subject: Subject, training: TrainingConfig, snapshot: dict[str, Any]
         logging.getLogger(quiet).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice is meant for other uses
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=1,
-            callbacks=[collected],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
-            default_root_dir=Path.cwd(),
-        )
-        trainer.fit(module, torch.utils.data.DataLoader(Blocks(), batch_size=None))
+        fit(module, "cpu", [collected])
     return Future(
         loss=[number(update.loss) for update in collected.updates],
         norm_before=[number(update.norm_before) for update in collected.updates],
@@ -135,8 +143,10 @@ class _Collect(BlockCallback):
             module.trainer.should_stop = True
 
 
-def _word(value: Any) -> str:
-    return "off" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _word(name: str, value: Any) -> str:
+    if value is None:
+        return {"k1": "full", "k2": "unlimited"}.get(name, "off")
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 SPEC = ViewSpec(

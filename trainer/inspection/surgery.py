@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from models.base import Network, named_tensors
+from models.base import Network
 from trainer.inspection.base import Meaningless, Subject, ViewError, ViewSettings, ViewSpec, number
 from trainer.schema import SurgerySide, SurgeryView
 from trainer.seeds import generator
@@ -22,12 +22,12 @@ NAMED = 6
 class SurgerySettings(ViewSettings):
     """Settings of this view."""
 
-    target: str | None = Field(default=None, title="Hold", pattern=r"^\w{1,8}/\d{1,2}$")
-    """Which gate, or h: its letter, a slash and its layer, from 0, such as f/0; empty takes the first."""
+    target: str | None = Field(default=None, title="Hold", pattern=r"^\w{1,16}/\d{1,2}$")
+    """Which gate or units: their name, a slash and their layer, from 0: f/0, h/0. Empty takes the first."""
     units: str | None = Field(default=None, max_length=2000, pattern=r"^[\d\s,-]*$")
     """Which units, from 0, such as 0, 3, 8-11; empty is all of them."""
-    value: float = 0.0
-    """Where they are held: a gate from 0, shut, to 1, open."""
+    value: float | None = Field(default=None, ge=-1e6, le=1e6)
+    """Where they are held: most gates go from 0, shut, to 1, open. Empty takes 0, or the nearest to it."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Where random numbers start: both networks get the same."""
 
@@ -37,27 +37,26 @@ def compute(subject: Subject, settings: SurgerySettings) -> SurgeryView:
     can = subject.network.clampable()
     if not can:
         raise Meaningless(
-            f"This network ({subject.title}) has no gates or recurrent units that can be held by changing "
-            "its weights."
+            f"This network, {subject.title}, has no gates or units that can be held by changing its weights."
         )
     target = settings.target or next(iter(can))
     if target not in can:
         raise ViewError(
             "target", target, "cannot be held in this network", f"choose one of: {', '.join(can)}"
         )
-    layer = target.split("/")[1]
-    states = named_tensors(subject.network.initial_state(1))
-    size = next(tensor.shape[1] for name, tensor in states if name.split("/")[1] == layer)
-    units = _units(settings.units or "", size)
-    low, high = can[target]
-    if not low <= settings.value <= high:
-        raise ViewError("value", settings.value, f"{target} does not go there", f"choose {low:g} to {high:g}")
+    span = can[target]
+    units = _units(settings.units or "", span.units)
+    value = min(max(0.0, span.low), span.high) if settings.value is None else settings.value
+    if not span.has(value):
+        raise ViewError("value", value, f"{target} does not go there", f"choose {span.words()}")
     changed = copy.deepcopy(subject.network)
-    changed.clamp(target, units, settings.value)
+    changed.clamp(target, units, value)
     few = ", ".join(map(str, units[:NAMED])) + (", …" if len(units) > NAMED else "")
-    which = f"all {size} units" if len(units) == size else f"unit{'s' * (len(units) > 1)} {few}"
+    plural = "s" * (len(units) > 1)
+    which = f"all {span.units} unit{plural}" if len(units) == span.units else f"unit{plural} {few}"
     return SurgeryView(
-        clamped=f"{target}, {which}, held at {settings.value:g}",
+        target=target,
+        clamped=f"{target}, {which}, held at {value:g} (possible: {span.words()})",
         choices=list(can),
         untouched=_side(subject, subject.network, settings.seed),
         changed=_side(subject, changed, settings.seed),
@@ -71,7 +70,7 @@ def _units(text: str, size: int) -> list[int]:
         first, dash, last = part.partition("-")
         if not first or (dash and not last) or "-" in last:
             raise ViewError("units", part, "is not a number or a span", "write, say, 0, 3, 8-11")
-        begin, end = int(first[:9]), int((last or first)[:9])
+        begin, end = int(first), int(last or first)
         if not begin <= end < size:
             raise ViewError("units", part, "there are no such units", f"choose from 0 to {size - 1}")
         found |= dict.fromkeys(range(begin, end + 1))
@@ -83,10 +82,9 @@ def _side(subject: Subject, network: Network[Any], seed: int) -> SurgerySide:
     probe = subject.drawn(JUDGED, seed)
     with torch.no_grad():
         outputs, _ = network(probe.inputs, None, probe.first)
-    losses = task.elementwise_loss(outputs, probe.targets)
     score = task.score(outputs, probe)
     return SurgerySide(
-        loss=number(float((losses if probe.mask is None else losses[probe.mask]).mean())),
+        loss=number(float(task.scored_losses(outputs, probe).sum()) / probe.scored_count()),
         error=score.wrong / score.total,
         samples=list(task.samples(network, probe, generator(seed, "surgery"))),
     )

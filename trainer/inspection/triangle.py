@@ -14,14 +14,15 @@ class TriangleSettings(ProbeSettings):
     """Settings of the triangle."""
 
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=300)
-    """How many timesteps to measure, the last ones; empty takes as many as need about a second. Twice as many
-    take four times as long."""
+    """How many timesteps to measure, the last ones; empty is automatic: as many as take about a
+    second. Twice as many take four times as long."""
     paths: bool = Field(default=False, title="Paths apart")
     """Also measure each part of the state alone, such as an LSTM's c: what travels back through it only."""
 
 
 def compute(subject: Subject, settings: TriangleSettings) -> TriangleView:
     """Runs the triangle once, and once more for each field of the state where paths are wanted apart."""
+    subject.require_state("each loss speaks to the step of its own timestep alone.")
     probe = subject.probe(settings.sequences, settings.length or quick_length(100, 1e5, subject.parameters))
     network, x, state = subject.network, probe.batch.inputs, probe.state
     whole = triangle(network, x, state, probe.losses)

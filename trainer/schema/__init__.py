@@ -12,6 +12,7 @@ from trainer.schema.catalog import Catalog as Catalog
 from trainer.schema.catalog import CatalogEntry as CatalogEntry
 from trainer.schema.catalog import Chance as Chance
 from trainer.schema.catalog import Estimate as Estimate
+from trainer.schema.catalog import Letter as Letter
 from trainer.schema.catalog import ViewEntry as ViewEntry
 from trainer.schema.config import ADVANCED as ADVANCED
 from trainer.schema.config import AnalysisConfig as AnalysisConfig
@@ -24,8 +25,10 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
+from trainer.schema.runs import PLAIN as PLAIN
 from trainer.schema.runs import Channel as Channel
 from trainer.schema.runs import CorpusInfo as CorpusInfo
+from trainer.schema.runs import EigenvalueSeries as EigenvalueSeries
 from trainer.schema.runs import ForecastSample as ForecastSample
 from trainer.schema.runs import Launch as Launch
 from trainer.schema.runs import LengthVerdict as LengthVerdict
@@ -63,7 +66,7 @@ from trainer.schema.views import Place as Place
 from trainer.schema.views import PlacesView as PlacesView
 from trainer.schema.views import RewindView as RewindView
 from trainer.schema.views import SaturationShares as SaturationShares
-from trainer.schema.views import SpectrumBlock as SpectrumBlock
+from trainer.schema.views import SpectrumView as SpectrumView
 from trainer.schema.views import Spread as Spread
 from trainer.schema.views import SurgerySide as SurgerySide
 from trainer.schema.views import SurgeryView as SurgeryView
@@ -71,6 +74,7 @@ from trainer.schema.views import TriangleView as TriangleView
 from trainer.schema.views import TruncationView as TruncationView
 from trainer.schema.views import ViewResult as ViewResult
 from trainer.schema.views import WrittenSymbol as WrittenSymbol
+from trainer.schema.worker import EIGENVALUES as EIGENVALUES
 from trainer.schema.worker import Assignment as Assignment
 from trainer.schema.worker import CheckpointMeta as CheckpointMeta
 from trainer.schema.worker import Column as Column

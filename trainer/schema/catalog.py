@@ -15,6 +15,15 @@ class Chance(Wire):
     """Share of wrong units, 0 to 1; None where a task has no right and wrong."""
 
 
+class Letter(Wire):
+    """What a letter of a network's equations stands for."""
+
+    name: str
+    """With the letter itself: ``"forget gate f"``."""
+    does: str = ""
+    """What that does to a memory, in a word or two; empty where the name says it."""
+
+
 class CatalogEntry(Wire):
     """One network or one task, as the launch form shows it."""
 
@@ -34,12 +43,17 @@ class CatalogEntry(Wire):
     """Tasks: one sentence, why this loss fits."""
     loss_unit: str = ""
     error_unit: str = ""
+    wrong_when: str = ""
+    """Tasks: one sentence, what ``error_unit`` counts."""
     streaming: bool = False
     needs_corpus: bool = False
     needs_table: bool = False
     """Whether that corpus is a table, of which the setting ``column`` names one column."""
     keeps_state: bool = True
     """Networks: whether anything is carried from one timestep to the next."""
+    letters: dict[str, Letter] = {}
+    """Networks: words for gates, and for units that are no state; where Ws is among them, for what stands in
+    its place."""
     training_defaults: dict[str, Any] = {}
     """Tasks: training settings that learn something within a minute."""
 

@@ -79,4 +79,6 @@ class Inspection(Wire):
     """That it took to compute."""
     meaningless: str | None = None
     """Why this view has no meaning for this network or task."""
+    note: str = ""
+    """What else a reader must know, such as that the checkpoint could not be used; sentences."""
     result: ViewResult | None = None

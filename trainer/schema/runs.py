@@ -33,12 +33,12 @@ class RunState(StrEnum):
         return self in (RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED)
 
 
-_PLAIN = r"^[^\x00-\x1f\x7f<>]*$"
+PLAIN = r"^[^\x00-\x1f\x7f<>]*$"
 """No markup and no control characters: names end up in pages, terminals and file names."""
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=_PLAIN)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=PLAIN)]
 Tag = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=_PLAIN),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=PLAIN),
 ]
 
 
@@ -160,6 +160,14 @@ class VectorSeries(Wire):
     norms: list[list[float | None]]
 
 
+class EigenvalueSeries(Wire):
+    """The eigenvalues of one matrix of one run: as many as it has rows, for each recorded step."""
+
+    steps: list[int]
+    real: list[list[float | None]]
+    imaginary: list[list[float | None]]
+
+
 class TextSample(Wire):
     """Text that the network wrote after a prompt."""
 
@@ -207,6 +215,8 @@ class ForecastSample(Wire):
     """True values that it read before it was left alone."""
     detail: str = ""
     """Say, both mean squared errors."""
+    correct: bool | None = None
+    """Whether the task counts all of it as right; None where nobody asked."""
 
 
 SampleContent = Annotated[TextSample | SequenceSample | ForecastSample, Field(discriminator="kind")]

@@ -53,26 +53,33 @@ class TruncationView(Wire):
     """How much of the true gradient truncation leaves; by weight matrix, and ``"all"`` together."""
 
     kind: Literal["truncation"] = "truncation"
-    begin: int
-    """The timestep of the sequence that the measured stretch starts with."""
+    sequences: int
+    """How many were measured; of very long ones fewer than were asked for."""
     length: int
-    """Timesteps measured."""
+    """Their timesteps."""
+    losses_from: int
+    """Whole sequences were measured at ``own`` and in the sweep, but only the losses from this timestep on: 0
+    for all of them, more where windows overlap too much."""
+    own_k1: int | None
+    """The run's own truncation; None where it has none."""
+    own_k2: int | None
+    """None with an ``own_k1``: every window reaches back to the first timestep."""
+    own: dict[str, Match]
+    """At the run's own k1 and k2; empty where it has none."""
+    k1: int | None
+    """Of the sweep; None where ``each_step`` says it all."""
+    k2: list[int]
+    """Of the sweep."""
+    sweep: dict[str, Matches]
+    begin: int
+    """From this timestep on the gradient was taken apart by lag, as if none had come before it: ``lags``,
+    ``lag_norms`` and ``each_step`` are of that stretch, and of its own full gradient."""
     lags: list[int]
     """0, 1, 2, …: how many steps back."""
     lag_norms: dict[str, Curve]
     """The norm of what each lag alone brings to the gradient."""
     each_step: dict[str, Matches]
     """k1 = 1, for k2 = lag + 1."""
-    k1: int | None
-    """Of the sweep; None where only ``each_step`` was asked for."""
-    k2: list[int]
-    """Of the sweep."""
-    sweep: dict[str, Matches]
-    own_k1: int | None
-    """The run's own truncation; None where it has none."""
-    own_k2: int | None
-    own: dict[str, Match]
-    """At the run's own k1 and k2; empty where it has none."""
 
 
 class CreditShare(Wire):
@@ -81,7 +88,8 @@ class CreditShare(Wire):
     informative: float | None
     distractors: float | None
     ratio: float | None
-    """Informative ÷ distractors."""
+    """Informative ÷ distractors; None where both are 0, where distractors alone are, or where one of the two
+    is None: not a finite number."""
 
 
 class CreditView(Wire):
@@ -105,13 +113,15 @@ class Spread(Wire):
     smallest: Curve
 
 
-class SpectrumBlock(Wire):
-    """One square block of a Ws: the whole of it, or one gate's."""
+class SpectrumView(Wire):
+    """Of one matrix that takes a state to the next one."""
 
-    real: list[float]
-    imaginary: list[float]
-    radius: float
-    norm: float
+    real: Curve
+    """The real part of each eigenvalue."""
+    imaginary: Curve
+    radius: float | None
+    """The largest size of an eigenvalue."""
+    norm: float | None
     """The largest singular value."""
 
 
@@ -137,10 +147,11 @@ class JacobiansView(Wire):
     """Of ∂s_T/∂s_{T-lag}, by lag from 1, as natural logarithms; None for one that is 0."""
     lyapunov: Curve
     """The largest exponents, per timestep."""
-    spectra: dict[str, list[SpectrumBlock]]
-    """By matrix; empty for a network without Ws, and above 512 units, where eigenvalues take too long."""
-    spectra_at_start: dict[str, list[SpectrumBlock]]
-    """The same for the weights that training began with; empty above 256 units."""
+    spectra: dict[str, SpectrumView]
+    """By matrix, ``Ws/0`` or one gate's, ``Ws/0/f``; empty for a network that multiplies its state by none,
+    and where they are so large (an LSTM's above 322 units) that eigenvalues take too long."""
+    spectra_at_start: dict[str, SpectrumView]
+    """The same for the weights that training began with; empty where they are larger than a half of that."""
     bounds: dict[str, NormBound]
     """For layers without gates."""
 
@@ -165,7 +176,7 @@ class GatesView(Wire):
     states: dict[str, Grid]
     """The same for the states, ``"h/0"``."""
     saturation: dict[str, SaturationShares]
-    """Of the gates, over a probe of sequences."""
+    """Of the gates that a function squashes, over a probe of sequences."""
     kept_by: dict[str, str] = {}
     """Which gate keeps which memory: ``{"c": "f"}``."""
 
@@ -220,8 +231,13 @@ class DecaySeries(Wire):
     """An exponential fitted to the gradient's norms on their way back, for each recording."""
 
     steps: list[int]
+    last: int
+    """Fitted to the timesteps up to this one, from 0: later ones have losses of their own."""
+    words: list[str]
+    """What becomes of the gradient: ``halves every 3.1 timesteps back (R² 0.98)``; empty where nothing is
+    told."""
     factor: Curve
-    """What one timestep back multiplies the norm by."""
+    """What one timestep back multiplies the norm by; None where there is no even pace to tell."""
     half_life: Curve
     """Timesteps back in which it halves; None where it does not fade."""
     r_squared: Curve
@@ -235,7 +251,9 @@ class DiagnosisView(Wire):
     kind: Literal["diagnosis"] = "diagnosis"
     sentences: list[str]
     fits: dict[str, DecaySeries]
-    """By field and layer, ``"h/0"``."""
+    """By field and layer, ``"h/0"``; empty where ``unfitted`` says why."""
+    unfitted: str = ""
+    """Why nothing is fitted to the recordings of this run, in sentences."""
     numbers: dict[str, float | None]
     """What the sentences are made of."""
 
@@ -253,6 +271,8 @@ class SurgeryView(Wire):
     """The same inputs with and without a clamp."""
 
     kind: Literal["surgery"] = "surgery"
+    target: str = ""
+    """What was held, ``"f/0"``."""
     clamped: str
     """What was held at which value, in words."""
     choices: list[str]

@@ -36,13 +36,18 @@ class Column(Wire):
     sequences: list[float]
 
 
+EIGENVALUES = "eigenvalues/"
+"""Before the matrix's name in the name of a vector that holds eigenvalues."""
+
+
 class Vector(Wire):
-    """One per-timestep vector: ``norms`` is T little-endian float32 numbers."""
+    """Many numbers of one step: little-endian float32."""
 
     name: str
-    """Quantity and layer: ``h/0``."""
+    """Quantity and layer, ``h/0``, of norms by timestep; ``eigenvalues/Ws/0``, ``eigenvalues/Ws/0/f`` of
+    eigenvalues, the real and imaginary part of each in turn."""
     step: int
-    norms: Base64Bytes
+    numbers: Base64Bytes
 
 
 class CheckpointMeta(Wire):

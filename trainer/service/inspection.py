@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from trainer.corpora import builtin_corpora
 from trainer.errors import errors_of, nearest, shortened
 from trainer.inspection import VIEWS
+from trainer.inspection.base import Recorded
 from trainer.inspection.child import Question
 from trainer.inspection.inspector import ABANDONED, LineFullError
 from trainer.schema import CheckpointInfo, FieldError, Generate, Inspect, Inspection, Run
@@ -79,10 +81,12 @@ async def _inspected(
             "Try again in some seconds.",
         ) from None
     reply = asyncio.wrap_future(job.reply)
-    while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
-        if await request.is_disconnected():
-            job.cancel()
-            return Response(status_code=ABANDONED.status)
+    try:
+        while not (await asyncio.wait({reply}, timeout=LOOK_SECONDS))[0]:
+            if await request.is_disconnected():
+                return Response(status_code=ABANDONED.status)
+    finally:
+        job.cancel()  # also where this request is cancelled
     found = await reply
     return Response(found.body, found.status, media_type="application/json")
 
@@ -108,39 +112,51 @@ def _question(
 ) -> Question:
     """All that the view needs to know, from the store."""
     spec, run = VIEWS[view], parts.store.run(run_id)
-    found_step, data = _checkpoint(parts, run, step) if spec.uses_checkpoint != "no" else (None, None)
-    if data is None and spec.uses_checkpoint == "must":
-        raise _none_there(run, step)
-    recorded: dict[str, Any] = {}
-    if spec.needs_recordings:
-        recorded = {
-            "vectors": parts.store.vectors(run_id, max_steps=MAX_RECORDINGS),
-            "metrics": {
-                **parts.store.metrics([run_id], ["validation/loss"], MAX_POINTS)[run_id],
-                **parts.store.metrics([run_id], ["clipped"], after_step=max(0, run.step - RECENT))[run_id],
-            },
-        }
-    return Question(
+    question = Question(
         view=view,
         settings=settings,
         config=run.config,
-        step=found_step,
-        checkpoint=data,
         texts=_texts(parts, run),
-        **recorded,
+        recorded=_recorded(parts, run) if spec.needs_recordings else Recorded(),
     )
-
-
-def _checkpoint(parts: Parts, run: Run, step: int | None) -> tuple[int | None, bytes | None]:
+    if spec.uses_checkpoint == "no":
+        return question
     try:
         found = parts.store.checkpoint(run.id, "latest" if step is None else step)
     except CorruptCheckpoint as error:
-        raise Refused(
-            HTTPStatus.CONFLICT,
-            f"{error.message[:1].upper()}{error.message[1:]}.",
-            "Choose another checkpoint; or resume the run, which goes on from one that is intact.",
-        ) from None
-    return (None, None) if found is None else (found.step, found.data)
+        message = f"{error.message[:1].upper()}{error.message[1:]}."
+        if spec.uses_checkpoint == "may":
+            return question.without_checkpoint(message)
+        raise Refused(HTTPStatus.CONFLICT, message, _instead(parts, run)) from None
+    if found is None and spec.uses_checkpoint == "must":
+        raise _none_there(run, step)
+    if found is None:
+        return question
+    return dataclasses.replace(question, step=found.step, checkpoint=found.data)
+
+
+def _recorded(parts: Parts, run: Run) -> Recorded:
+    recent = max(0, run.step - RECENT)
+    return Recorded(
+        vectors=parts.store.vectors(run.id, max_steps=MAX_RECORDINGS),
+        metrics={
+            **parts.store.metrics([run.id], ["validation/loss"], MAX_POINTS)[run.id],
+            **parts.store.metrics([run.id], ["clipped"], after_step=recent)[run.id],
+        },
+    )
+
+
+def _instead(parts: Parts, run: Run) -> str:
+    """What can be done about a checkpoint that is damaged."""
+    ways = ["choose another checkpoint"] if len(parts.store.checkpoints(run.id)) > 1 else []
+    if run.state.can_resume:
+        ways.append("resume the run, which goes on from one that is intact, or anew where there is none")
+    elif run.state.is_over:
+        ways.append("launch the run again")
+    else:
+        ways.append("wait some seconds for the next one, and look again")
+    advice = "; or ".join(ways)
+    return f"{advice[:1].upper()}{advice[1:]}."
 
 
 def _none_there(run: Run, step: int | None) -> Refused:
@@ -150,14 +166,16 @@ def _none_there(run: Run, step: int | None) -> Refused:
             f"Run {run.number} keeps no checkpoint of step {step:,}.",
             "Leave the step out for the newest, or choose one that is kept: the last two and the best.",
         )
+    if run.state.is_over:
+        return Refused(
+            HTTPStatus.CONFLICT,
+            f"Run {run.number} ended without a checkpoint.",
+            "Launch it again, or resume it." if run.state.can_resume else "Launch it again.",
+        )
     return Refused(
         HTTPStatus.CONFLICT,
-        f"Run {run.number} has no checkpoint yet."
-        if not run.state.is_over
-        else f"Run {run.number} ended without a checkpoint.",
-        "It writes the first one after some seconds of training; look again then."
-        if not run.state.is_over
-        else "Launch it again, or resume it.",
+        f"Run {run.number} has no checkpoint yet.",
+        "It writes the first one after some seconds of training; look again then.",
     )
 
 

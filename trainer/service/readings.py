@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from trainer.errors import shortened
-from trainer.schema import FieldError, LogLine, Sample, Series, VectorSeries
+from trainer.schema import EigenvalueSeries, FieldError, LogLine, Sample, Series, VectorSeries
 from trainer.service.answers import answer, shaped
 from trainer.service.errors import unprocessable
 from trainer.service.parts import Given
@@ -59,6 +59,12 @@ def gradients(
     """Norm of the loss's gradient at each timestep, by quantity and layer (``h/0``)."""
     found = parts.store.vectors(run_id, _split(names), max_steps, after_step)
     return answer(found, dict[str, VectorSeries])
+
+
+@router.get("/runs/{run_id}/eigenvalues", **shaped(dict[str, EigenvalueSeries]))
+def eigenvalues(run_id: UUID, parts: Given, max_steps: Points = None) -> Response:
+    """Of each matrix by which the state is multiplied, ``Ws/0``, or each gate's part of it, ``Ws/0/f``."""
+    return answer(parts.store.eigenvalues(run_id, max_steps), dict[str, EigenvalueSeries])
 
 
 @router.get("/runs/{run_id}/samples", **shaped(list[Sample]))

@@ -1,4 +1,4 @@
-"""What a run records beside its scalars: per-timestep vectors, and samples of what the network produces."""
+"""What a run records beside its scalars: gradients by timestep, eigenvalues, and samples of its work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, select
 
-from trainer.schema import Sample, SampleContent, Vector, VectorSeries
+from trainer.schema import EIGENVALUES, EigenvalueSeries, Sample, SampleContent, Vector, VectorSeries
 from trainer.store.errors import BadReport
 from trainer.store.metrics import MAX_STEP
 from trainer.store.tables import names, samples, vectors
@@ -21,9 +21,9 @@ _CONTENT: TypeAdapter[SampleContent] = TypeAdapter(SampleContent)
 def check(sent: Sequence[Vector], shown: Sequence[Sample]) -> None:
     """Refuse what could not be read back, before anything is written."""
     for vector in sent:
-        if len(vector.norms) % 4:
+        if len(vector.numbers) % 4:
             raise BadReport(
-                f"{vector.name!r} has {len(vector.norms)} bytes", "send float32 numbers of 4 bytes each"
+                f"{vector.name!r} has {len(vector.numbers)} bytes", "send float32 numbers of 4 bytes each"
             )
         if not 0 < len(vector.name) <= 200 or "\x00" in vector.name:
             raise BadReport(
@@ -38,7 +38,7 @@ def check(sent: Sequence[Vector], shown: Sequence[Sample]) -> None:
 
 def write_vectors(connection: Connection, run: int, keys: Mapping[str, int], sent: Sequence[Vector]) -> None:
     """Store vectors; one of the same name and step is replaced."""
-    rows = [{"run": run, "key": keys[v.name], "step": v.step, "norms": v.norms} for v in sent]
+    rows = [{"run": run, "key": keys[v.name], "step": v.step, "norms": v.numbers} for v in sent]
     upsert(connection, vectors, rows)
 
 
@@ -57,27 +57,49 @@ def read_vectors(
     max_steps: int | None,
     after_step: int | None,
 ) -> dict[str, VectorSeries]:
-    """The vectors of each name; ``max_steps`` takes evenly spread recordings, the first and the last too."""
-    series: dict[str, VectorSeries] = {}
-    present = select(names.c.name, names.c.id).where(
-        names.c.id.in_(select(vectors.c.key).where(vectors.c.run == run).distinct())
-    )
-    for name, key in connection.execute(present.order_by(names.c.name)).all():
-        if wanted is not None and name not in wanted:
+    """Norms by timestep; ``max_steps`` takes evenly spread recordings, the first and the last too."""
+    series = {}
+    for name, key in _present(connection, run).items():
+        if name.startswith(EIGENVALUES) or (wanted is not None and name not in wanted):
             continue
-        this: list[Any] = [vectors.c.run == run, vectors.c.key == key]
-        if after_step is not None:
-            this.append(vectors.c.step > min(after_step, MAX_STEP))
-        steps = list(
-            connection.execute(select(vectors.c.step).where(*this).order_by(vectors.c.step)).scalars()
-        )
-        if max_steps is not None and len(steps) > max_steps:
-            places = np.linspace(0, len(steps) - 1, max_steps).round().astype(int)
-            steps = [steps[place] for place in places]
-            this.append(vectors.c.step.in_(steps))
-        rows = connection.execute(select(vectors.c.norms).where(*this).order_by(vectors.c.step)).scalars()
-        series[name] = VectorSeries.model_construct(steps=steps, norms=[_numbers(blob) for blob in rows])
+        steps, rows = _read(connection, run, key, max_steps, after_step)
+        series[name] = VectorSeries.model_construct(steps=steps, norms=rows)
     return series
+
+
+def read_eigenvalues(connection: Connection, run: int, max_steps: int | None) -> dict[str, EigenvalueSeries]:
+    """Eigenvalues by matrix; ``max_steps`` as above."""
+    series = {}
+    for name, key in _present(connection, run).items():
+        if name.startswith(EIGENVALUES):
+            steps, rows = _read(connection, run, key, max_steps, after_step=None)
+            series[name.removeprefix(EIGENVALUES)] = EigenvalueSeries.model_construct(
+                steps=steps, real=[row[::2] for row in rows], imaginary=[row[1::2] for row in rows]
+            )
+    return series
+
+
+def _present(connection: Connection, run: int) -> dict[str, int]:
+    """The key of each vector that the run recorded, by name."""
+    used = select(vectors.c.key).where(vectors.c.run == run).distinct()
+    found = select(names.c.name, names.c.id).where(names.c.id.in_(used)).order_by(names.c.name)
+    return {row.name: row.id for row in connection.execute(found)}
+
+
+def _read(
+    connection: Connection, run: int, key: int, max_steps: int | None, after_step: int | None
+) -> tuple[list[int], list[list[float | None]]]:
+    """Steps, and the numbers of each."""
+    this: list[Any] = [vectors.c.run == run, vectors.c.key == key]
+    if after_step is not None:
+        this.append(vectors.c.step > min(after_step, MAX_STEP))
+    steps = list(connection.execute(select(vectors.c.step).where(*this).order_by(vectors.c.step)).scalars())
+    if max_steps is not None and len(steps) > max_steps:
+        places = np.linspace(0, len(steps) - 1, max_steps).round().astype(int)
+        steps = [steps[place] for place in places]
+        this.append(vectors.c.step.in_(steps))
+    rows = connection.execute(select(vectors.c.norms).where(*this).order_by(vectors.c.step)).scalars()
+    return steps, [_numbers(blob) for blob in rows]
 
 
 def _numbers(blob: bytes) -> list[float | None]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from trainer.schema import (
     CheckpointInfo,
     CorpusInfo,
+    EigenvalueSeries,
     LogLine,
     Report,
     ReportReply,
@@ -215,6 +216,12 @@ class Store:
         with self._database.reading() as connection:
             number = mapping.number_of(connection, run_id)
             return recordings.read_vectors(connection, number, names, max_steps, after_step)
+
+    def eigenvalues(self, run_id: UUID, max_steps: int | None = None) -> dict[str, EigenvalueSeries]:
+        """Eigenvalues by matrix; ``max_steps`` takes evenly spread recordings. Raises RunNotFound."""
+        with self._database.reading() as connection:
+            number = mapping.number_of(connection, run_id)
+            return recordings.read_eigenvalues(connection, number, max_steps)
 
     def samples(self, run_id: UUID, after_step: int | None = None, limit: int | None = None) -> list[Sample]:
         """Samples by step and index; ``limit`` takes the newest. Raises RunNotFound."""

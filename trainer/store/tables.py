@@ -119,7 +119,7 @@ vectors = Table(
     _run(),
     Column("key", ForeignKey("names.id"), primary_key=True, autoincrement=False),
     Column("step", BigInteger, primary_key=True, autoincrement=False),
-    Column("norms", LargeBinary, nullable=False),  # T little-endian float32
+    Column("norms", LargeBinary, nullable=False),  # little-endian float32; also of eigenvalues
 )
 
 samples = Table(

@@ -77,6 +77,10 @@ SPEC = TaskSpec(
         "(arXiv 1211.5063). Sum: in the format of Bai, Kolter & Koltun 2018, An empirical evaluation of "
         "generic convolutional and recurrent networks (arXiv 1803.01271)"
     ),
+    wrong_when=(
+        "A sequence is wrong when its answer is off by more than 0.2 where the mean is asked for, by more "
+        "than 0.4 for the sum."
+    ),
     loss_reason=(
         "Squared error: the answer is a number, and being nearly right is nearly as good as being right."
     ),

@@ -74,6 +74,17 @@ class Batch(NamedTuple):
         """How many (sequence, timestep) outputs are scored."""
         return self.targets.shape[0] * self.targets.shape[1] if self.mask is None else int(self.mask.sum())
 
+    def lengths(self) -> Tensor:
+        """(B,) int64: the timesteps of each sequence up to its last scored one; what follows is padding."""
+        if self.mask is None:
+            return torch.full((len(self.inputs),), self.length, device=self.inputs.device)
+        steps = torch.arange(self.first + 1, self.length + 1, device=self.mask.device)
+        return (steps * self.mask).amax(1)
+
+    def rows(self, begin: int, end: int | None = None) -> Batch:
+        """The sequences [begin, end) alone."""
+        return Batch(*(part[begin:end] if isinstance(part, Tensor) else part for part in self))  # type: ignore[arg-type]
+
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Batch:
         """The batch on ``device``, its floating-point numbers in ``dtype`` where one is given."""
         moved = (t.to(device, non_blocking=True) if isinstance(t, Tensor) else t for t in self)
@@ -119,15 +130,23 @@ class Task(ABC):
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         """The next training batch."""
 
-    @abstractmethod
     def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        """Fresh sequences to validate on; for a stream, text that training never reads."""
+        """Fresh sequences to validate on, which training never reads.
+
+        Drawn as those for training are; a stream, or a task with a fixed set of sequences, keeps some apart.
+        """
+        return self.draw(batch_size, generator)
 
     def elementwise_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Loss of each scored output: (B, n, O) and targets give (B, n); squared error is averaged over O."""
         if self.loss_kind == "mse":
             return F.mse_loss(outputs, targets, reduction="none").mean(dim=-1)
         return F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
+
+    def scored_losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Of (B, T - first, O) outputs, those from ``first`` on: (B, T - first), 0 where none is scored."""
+        losses = self.elementwise_loss(outputs, batch.targets)
+        return losses if batch.mask is None else losses.where(batch.mask, 0.0)
 
     def teacher(self, batch: Batch) -> Tensor:
         """The outputs that a batch wishes for: (B, T - first, O), NaN where none is scored.
@@ -194,6 +213,8 @@ class TaskSpec:
     """A short paragraph: what goes in, what is asked, why it is hard, what chance looks like."""
     source: str
     """Author, year, title; and which version is followed where they disagree."""
+    wrong_when: str
+    """One sentence: what is counted as wrong, in the words of ``error_unit``."""
     loss_reason: str
     """One sentence: which loss this task has, squared error or cross-entropy, and why that one."""
     config: type[TaskConfig]

@@ -98,6 +98,9 @@ SPEC = TaskSpec(
         "Elman 1990, Finding structure in time (letters); Sutskever, Martens & Hinton 2011, Generating "
         "text with recurrent neural networks (long streams of real text)"
     ),
+    wrong_when=(
+        "A character is wrong when another character than the true one is given the highest probability."
+    ),
     loss_reason=(
         "Cross-entropy: any of many characters may come, and what counts is the probability that the network "
         "gave to the one that did."

@@ -80,6 +80,9 @@ SPEC = TaskSpec(
         "Unitary evolution recurrent neural networks (arXiv 1511.06464), as measured also by Bai, Kolter & "
         "Koltun 2018 (arXiv 1803.01271)"
     ),
+    wrong_when=(
+        "A recalled symbol is wrong when another one is given the highest probability; blanks do not count."
+    ),
     loss_reason=(
         "Cross-entropy: at each timestep the answer is one symbol or the blank, and the network gives each a "
         "probability."

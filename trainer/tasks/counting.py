@@ -67,9 +67,6 @@ class Counting(Task):
         n = torch.randint(1, self.largest + 1, (batch_size, 1), generator=generator)
         return strings(n)
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         assert batch.mask is not None
         right = (right_sets(outputs, batch.targets) | ~batch.mask).all(dim=1)
@@ -132,6 +129,10 @@ SPEC = TaskSpec(
     source=(
         "Gers & Schmidhuber 2001, LSTM recurrent networks learn simple context-free and context-sensitive "
         "languages"
+    ),
+    wrong_when=(
+        "A sequence is wrong when, at any timestep, the symbols with an output above one half are not those "
+        "that may follow."
     ),
     loss_reason=(
         "Squared error: the answer is a set of symbols, so that several outputs may be 1 at once and there "

@@ -137,6 +137,7 @@ SPEC = TaskSpec(
         "(arXiv 1504.00941), there with MNIST; the images here: Alpaydin & Kaynak 1998, Optical Recognition "
         "of Handwritten Digits, UCI Machine Learning Repository, as bundled with scikit-learn"
     ),
+    wrong_when=("An image is wrong when another digit than the true one is given the highest probability."),
     loss_reason=(
         "Cross-entropy: the answer is one of ten digits, none of them nearer to another, and the outputs are "
         "read as their probabilities."

@@ -103,9 +103,6 @@ class Dyck(Task):
             first=0,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         right = right_sets(outputs, batch.targets)
         return Score(wrong=int((~right).sum()), total=right.numel())
@@ -158,6 +155,9 @@ SPEC = TaskSpec(
         "Suzgun, Gehrmann, Belinkov & Shieber 2019, LSTM networks can perform dynamic counting (the sets "
         "that are asked for); Hewitt et al. 2020, RNNs can generate bounded hierarchical languages with "
         "optimal memory (bounded depth)"
+    ),
+    wrong_when=(
+        "A prediction is wrong when the brackets with an output above one half are not those that may follow."
     ),
     loss_reason=(
         "Squared error: the answer is a set of brackets, so that several outputs may be 1 at once and there"

@@ -66,9 +66,6 @@ class Echo(Task):
             first=self.lag,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         return score_symbols(outputs, batch)
 
@@ -118,6 +115,7 @@ SPEC = TaskSpec(
         "symbols instead of numbers; the limit of 8 to 10 timesteps is a rule of thumb taught with Elman "
         "1990"
     ),
+    wrong_when=("A symbol is wrong when another symbol than the true one is given the highest probability."),
     loss_reason="Cross-entropy: an answer is one of a few symbols, and the network gives each a probability.",
     config=EchoConfig,
     task=Echo,

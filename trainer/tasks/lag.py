@@ -75,9 +75,6 @@ class Lag(Task):
             informative=torch.zeros(batch_size, 1, dtype=torch.int64),
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         right = (probability_errors(outputs, batch.targets) < LARGEST_ERROR).all(dim=1)  # a NaN is not right
         return Score(wrong=int((~right).sum()), total=right.numel())
@@ -122,6 +119,7 @@ SPEC = TaskSpec(
         "Hochreiter & Schmidhuber 1997, Long short-term memory (experiment 2a); with softmax outputs and "
         "cross-entropy where they have sigmoid outputs and squared error"
     ),
+    wrong_when=("A sequence is wrong when any of its outputs is 0.25 or more away from what it should be."),
     loss_reason="Cross-entropy: the next symbol is one of many, and the network gives each a probability.",
     config=LagConfig,
     task=Lag,

@@ -80,9 +80,6 @@ class MarkedNumbers(Task):
             informative=marked,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         squared = (outputs.float() - batch.targets).square()
         right = int((squared <= self.largest_squared_error).sum())  # a NaN is not right
@@ -106,5 +103,5 @@ class MarkedNumbers(Task):
             target=f"{target:.3f}",
             prediction=f"{prediction:.3f}",
             correct=squared <= self.largest_squared_error,
-            detail=f"squared error {squared:.4f}",
+            detail=f"squared error {squared:.2g}",
         )

@@ -86,6 +86,9 @@ SPEC = TaskSpec(
         "and 20-bit); in the format of the code with Pascanu, Mikolov & Bengio 2013, On the difficulty of "
         "training recurrent neural networks (arXiv 1211.5063), with 10 symbols of 5 for the large size"
     ),
+    wrong_when=(
+        "A sequence is wrong when the likeliest symbol is a wrong one anywhere in the recalled pattern."
+    ),
     loss_reason=(
         "Cross-entropy: at each timestep the answer is one symbol or the blank, and the network gives each a "
         "probability."

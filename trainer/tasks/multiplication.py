@@ -71,6 +71,7 @@ SPEC = TaskSpec(
         "code with Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural "
         "networks (arXiv 1211.5063)"
     ),
+    wrong_when=("A sequence is wrong when its answer is off by more than 0.2."),
     loss_reason=(
         "Squared error: the answer is a number, and being nearly right is nearly as good as being right."
     ),

@@ -61,9 +61,6 @@ class Parity(Task):
             first=self.first,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         wrong = outputs[:, -1].argmax(dim=-1) != batch.targets[:, -1]
         return Score(wrong=int(wrong.sum()), total=len(wrong))
@@ -104,6 +101,7 @@ SPEC = TaskSpec(
         "Bengio, Simard & Frasconi 1994, Learning long-term dependencies with gradient descent is difficult"
         " (the parity problem); here all sequences of a run have one length"
     ),
+    wrong_when=("A sequence is wrong when its last answer, even or odd, is not the true one."),
     loss_reason="Cross-entropy: the answer is one of two classes, even or odd.",
     config=ParityConfig,
     task=Parity,

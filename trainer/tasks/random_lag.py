@@ -82,9 +82,6 @@ class RandomLag(Task):
             informative=column,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         right = probability_errors(outputs, batch.targets) < LARGEST_ERROR  # a NaN is not right
         return Score(wrong=int((~right).sum()), total=right.numel())
@@ -127,6 +124,7 @@ SPEC = TaskSpec(
         "Hochreiter & Schmidhuber 1997, Long short-term memory (experiment 2c); with softmax outputs and "
         "cross-entropy where they have sigmoid outputs and squared error"
     ),
+    wrong_when=("A sequence is wrong when either of the two outputs at its end is 0.2 or more off."),
     loss_reason="Cross-entropy: the answer is x or y, and the network gives each a probability.",
     config=RandomLagConfig,
     task=RandomLag,

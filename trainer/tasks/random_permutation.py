@@ -60,9 +60,6 @@ class RandomPermutation(Task):
             informative=torch.zeros(batch_size, 1, dtype=torch.int64),
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         return score_symbols(outputs, batch)
 
@@ -101,6 +98,9 @@ SPEC = TaskSpec(
         "Martens & Sutskever 2011, Learning recurrent neural networks with Hessian-free optimization; in the "
         "format of the code with Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent "
         "neural networks (arXiv 1211.5063)"
+    ),
+    wrong_when=(
+        "A sequence is wrong when another symbol than the true one is given the highest probability."
     ),
     loss_reason="Cross-entropy: the answer is one of 100 symbols, and the network gives each a probability.",
     config=RandomPermutationConfig,

@@ -219,6 +219,10 @@ SPEC = TaskSpec(
         "Hochreiter & Schmidhuber 1997, Long short-term memory (experiment 1); Fahlman 1991, The recurrent "
         "cascade-correlation architecture; Reber 1967, Implicit learning of artificial grammars"
     ),
+    wrong_when=(
+        "A sequence is wrong when, at any timestep, a symbol that cannot follow is given more than one that "
+        "can."
+    ),
     loss_reason=(
         "Cross-entropy: one of seven symbols comes next, and what counts is the probability that the "
         "network gave to it."

@@ -58,9 +58,6 @@ class Recall(Task):
             informative=torch.arange(self.pattern).repeat(batch_size, 1),
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def recalled_wrongly(self, outputs: Tensor, batch: Batch) -> Tensor:
         """(B, P) bool: where the likeliest of the last P outputs is not the pattern's symbol."""
         return outputs[:, -self.pattern :].argmax(dim=-1) != batch.targets[:, -self.pattern :]

@@ -243,6 +243,9 @@ SPEC = TaskSpec(
         "Connor, Martin & Atlas 1994, Recurrent neural networks and robust time series prediction; the "
         "sunspot numbers: NOAA National Geophysical Data Center, yearly means 1700 to 2008, public domain"
     ),
+    wrong_when=(
+        "A forecast is wrong when it is off by more than half a spread (standard deviation) of the column."
+    ),
     loss_reason="Squared error: the answer is a number, and being far off is worse than being a little off.",
     config=SeriesConfig,
     task=Series,

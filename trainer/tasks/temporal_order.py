@@ -78,9 +78,6 @@ class TemporalOrder(Task):
             informative=places,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         return score_symbols(outputs, batch)
 
@@ -125,6 +122,7 @@ SPEC = TaskSpec(
         "code with Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural "
         "networks (arXiv 1211.5063)"
     ),
+    wrong_when=("A sequence is wrong when another order than the true one is given the highest probability."),
     loss_reason=(
         "Cross-entropy: the answer is one of four or eight classes, and the network gives each a probability."
     ),

@@ -90,6 +90,18 @@ class TextStream(Task):
         places = torch.randint(len(self._validation), (batch_size,), generator=generator)
         return self._batch(self._validation[places])
 
+    def validation_chunks(self, symbols: int) -> Tensor:
+        """About so many symbols of the validation text, none twice, evenly spread over it.
+
+        Returns:
+            (N, T) int64 ids of N chunks; T is at most ``length``, and N·T more than ``symbols`` - N, or all
+            but less than N of the text where that is shorter.
+        """
+        most = min(symbols, len(self._validation_ids))
+        chunks = -(-most // self.length)
+        every = len(self._validation_ids) // chunks
+        return self._validation_ids.unfold(0, most // chunks, every)[:chunks].long()
+
     def _batch(self, ids: Tensor) -> Batch:
         """From (B, T + 1) ids."""
         ids = ids.long()

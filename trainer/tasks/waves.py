@@ -78,9 +78,6 @@ class Waves(Task):
             first=LISTENS,
         )
 
-    def draw_validation(self, batch_size: int, generator: Generator) -> Batch:
-        return self.draw(batch_size, generator)
-
     def score(self, outputs: Tensor, batch: Batch) -> Score:
         squared = (outputs.float() - batch.targets).square().mean(dim=(1, 2))
         right = int((squared <= LARGEST_SQUARED_ERROR).sum())  # a NaN is not right
@@ -125,6 +122,9 @@ SPEC = TaskSpec(
     source=(
         "Schmidhuber, Wierstra, Gagliolo & Gomez 2007, Training recurrent networks by Evolino (multiple "
         "superimposed oscillations); here with new periods and phases in every sequence"
+    ),
+    wrong_when=(
+        "A sequence is wrong when its forecasts, from the eleventh on, have a mean squared error above 0.001."
     ),
     loss_reason=(
         "Squared error: the answer is a number, and the squared error of a forecast is least at the value "

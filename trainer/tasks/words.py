@@ -136,6 +136,7 @@ SPEC = TaskSpec(
         "Elman 1990, Finding structure in time (words); Mikolov, Karafiát, Burget, Černocký & Khudanpur "
         "2010, Recurrent neural network based language model (real text, rare words merged into one)"
     ),
+    wrong_when=("A word is wrong when another word than the true one is given the highest probability."),
     loss_reason=(
         "Cross-entropy: any of many words may come, and what counts is the probability that the network gave "
         "to the one that did."

@@ -196,7 +196,7 @@ def test_the_clips_threshold_is_drawn_for_norms_only() -> None:
 
     by_norm = drawn(TrainingConfig(clip="norm", clip_at=2.5))
     assert list(trace(by_norm, "threshold").y) == [2.5, 2.5]
-    assert "34 %" in by_norm.layout.annotations[0].text
+    assert "34%" in by_norm.layout.annotations[0].text
     by_value = drawn(TrainingConfig(clip="value", clip_at=0.1))
     assert "threshold" not in [t.uid for t in by_value.data]
     assert "±0.1" in by_value.layout.annotations[0].text

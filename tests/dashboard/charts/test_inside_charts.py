@@ -17,15 +17,16 @@ from inside_results import CARRIED, CLIFF, CREDIT, FITS, FUTURE, JACOBIANS, REWI
 from dashboard.charts.cliff import cliff_figure, out_of_sight
 from dashboard.charts.coloured_text import coloured_text
 from dashboard.charts.credit import ratio_figure
+from dashboard.charts.eigenvalues import eigenvalue_figure, eigenvalue_playback_figure
 from dashboard.charts.gates import heatmaps, tokens_of
-from dashboard.charts.jacobians import eigenvalue_figure, product_figure
+from dashboard.charts.jacobians import product_figure
 from dashboard.charts.logs import DECADES, log_range, log_rows
 from dashboard.charts.playback import decay_words, fit_line, playback_figure
 from dashboard.charts.recorded import recorded_figure
 from dashboard.charts.rewind import norm_figure
 from dashboard.charts.triangle import by_lag, kept_curve, loss_rows, triangle_figure
-from dashboard.charts.truncation import match_figure
-from trainer.schema import Channel, CliffPath, DecaySeries, Series, VectorSeries
+from dashboard.charts.truncation import lag_words, match_figure, words
+from trainer.schema import Channel, CliffPath, CreditShare, EigenvalueSeries, Letter, Series, VectorSeries
 
 BLUE = "#0072b2"
 
@@ -67,21 +68,19 @@ def test_the_fitted_line_leaves_out_zeros_and_what_is_missing() -> None:
     assert fit_line([1.0, 2.0], None) == []
 
 
-@pytest.mark.parametrize(
-    ("factor", "half_life", "words"),
-    [
-        (0.5, 1.0, "halves every 1 steps back (R² 0.90)"),
-        (2.0, None, "doubles every 1 steps back (R² 0.90)"),
-        (1.0, None, "keeps its length (R² 0.90)"),
-        (0.9999, 6931.0, "keeps its length (R² 0.90)"),
-        (None, None, ""),
-    ],
-)
-def test_a_decay_is_told_in_words(factor: float | None, half_life: float | None, words: str) -> None:
-    fits = DecaySeries(steps=[7], factor=[factor], half_life=[half_life], r_squared=[0.9], ratio=[1.0])
-    assert decay_words(fits, 7) == words
-    assert decay_words(fits, 8) == ""
-    assert decay_words(None, 7) == ""
+def test_a_decay_is_told_in_the_services_words() -> None:
+    assert decay_words(FITS, 50) == "halves every 3.1 timesteps back (R² 0.98)"
+    assert decay_words(FITS, 51) == decay_words(None, 50) == ""
+
+
+def test_the_line_ends_where_losses_begin_and_there_is_none_without_an_even_pace() -> None:
+    vectors = VectorSeries(steps=[0, 50, 100], norms=[[0.25, 0.5, 7.0], [0.1, 0.2, 7.0], [0.3, 0.4, 7.0]])
+    figure = playback_figure(vectors, name="h/0", color=BLUE, fits=FITS)
+    lines = [frame.data[2] for frame in figure.frames]
+    assert (tuple(lines[0].x), tuple(lines[0].y)) == ((1, 2), pytest.approx((0.25, 0.5)))
+    assert (tuple(lines[2].y), lines[2].name) == ((None,), FITS.words[2])
+    unfitted = playback_figure(vectors, name="h/0", color=BLUE)
+    assert not trace(unfitted, "fit").showlegend
 
 
 def test_every_recording_is_a_frame_with_its_own_curve_and_the_slider_has_a_place_for_each() -> None:
@@ -93,7 +92,7 @@ def test_every_recording_is_a_frame_with_its_own_curve_and_the_slider_has_a_plac
     assert figure.layout.sliders[0].active == 2
     # What stands still at first is the newest recording.
     assert tuple(trace(figure, "chosen").y) == (0.3, 0.4)
-    assert "halves every 1 steps back" in figure.frames[0].data[2].name
+    assert "halves every timestep back" in figure.frames[0].data[2].name
     # A frame replaces the very traces that it is meant for.
     assert [figure.data[i].uid for i in figure.frames[0].traces] == ["now", "chosen", "fit"]
 
@@ -126,8 +125,45 @@ def test_the_triangle_is_blank_above_the_diagonal_and_leaves_out_timesteps_witho
 
 
 def test_what_gates_keep_is_drawn_from_where_the_measured_curve_begins() -> None:
-    curve = kept_curve(CARRIED, [3.0, 1.0])
-    assert curve.values == pytest.approx([3.0 * 0.9**lag for lag in range(4)])
+    rows = [[3.0 if k <= t else 0.0 for k in range(4)] for t in range(4)]
+    assert kept_curve(CARRIED, rows).values == pytest.approx([3.0 * 0.9**lag for lag in range(4)])
+
+
+def test_what_gates_keep_is_that_of_the_timesteps_with_a_loss() -> None:
+    """One unit, one sequence, a loss at the end: along the cell the gradient is the product of its gates."""
+    gates, end = [0.9, 0.2, 0.7, 0.5], 3
+    products = [[math.prod(gates[k + 1 : t + 1]) if k <= t else 0.0 for k in range(4)] for t in range(4)]
+    through_c = [[0.25 * v for v in products[t]] if t == end else [0.0] * 4 for t in range(4)]
+    assert kept_curve(products, through_c).values == pytest.approx(by_lag(through_c))
+
+
+def test_a_window_that_reaches_back_to_the_start_is_not_told_as_one_of_k1() -> None:
+    view = TRUNCATION.model_copy(update={"own_k2": None})
+    own = trace(match_figure(view, "cosine"), "own")
+    assert list(own.x) == [4]
+    assert "back to the first timestep" in own.name
+    assert "back to the first timestep" in words(view)[0]
+
+
+def test_words_on_truncation_say_on_what_it_was_measured() -> None:
+    assert "4 whole sequences of 4 timesteps, with the weights" in words(TRUNCATION)[1]
+    assert "losses from timestep 3 on" in words(TRUNCATION.model_copy(update={"losses_from": 2}))[1]
+    assert lag_words(TRUNCATION) == ""
+    assert "the last 4 timesteps, from 61 on" in lag_words(TRUNCATION.model_copy(update={"begin": 60}))
+    assert words(TRUNCATION.model_copy(update={"own": {}})) == []
+
+
+@pytest.mark.parametrize(
+    ("informative", "distractors", "told"),
+    [(0.0, 0.0, "No gradient"), (0.2, 0.0, "Only the timesteps"), (None, 0.1, "no finite number")],
+)
+def test_a_ratio_that_cannot_be_made_says_why(
+    informative: float | None, distractors: float, told: str
+) -> None:
+    none = CreditShare(informative=informative, distractors=distractors, ratio=None)
+    view = CREDIT.model_copy(update={"now": {"x": none}, "at_start": {"x": none}})
+    figure = ratio_figure(view, color=BLUE, step=10)
+    assert told in figure.layout.annotations[0].text
 
 
 # --- Truncation, credit, Jacobians -------------------------------------------------------------------
@@ -159,7 +195,25 @@ def test_eigenvalues_stand_beside_the_unit_circle_at_one_scale() -> None:
     circle = trace(figure, "circle")
     assert all(math.isclose(math.hypot(x, y), 1) for x, y in zip(circle.x, circle.y, strict=True))
     assert figure.layout.yaxis.scaleanchor == "x"
-    assert list(trace(figure, "Ws-0-0").x) == [0.5, -0.5]
+    assert list(trace(figure, "Ws-0").x) == [0.5, -0.5]
+
+
+def test_each_frame_of_the_played_eigenvalues_is_one_recording() -> None:
+    series = {
+        f"Ws/0/{gate}": EigenvalueSeries(steps=[0, 50], real=[[0.1], [shift]], imaginary=[[0.0], [-1.5]])
+        for gate, shift in (("f", 0.2), ("o", 0.3))
+    }
+    figure = eigenvalue_playback_figure(series, {"f": Letter(name="forget gate f", does="keeps")})
+    assert trace(figure, "Ws-0-f").name == "layer 1, forget gate f"
+    assert [frame.name for frame in figure.frames] == ["0", "50"]
+    assert [[list(dots.x) for dots in frame.data] for frame in figure.frames] == [[[0.1]] * 2, [[0.2], [0.3]]]
+    for frame in figure.frames:  # each moves the traces of its own matrices
+        assert [figure.data[place].uid for place in frame.traces] == ["Ws-0-f", "Ws-0-o"]
+    assert list(trace(figure, "Ws-0-f").x) == [0.2]
+    assert list(trace(figure, "Ws-0-f-start").x) == [0.1]
+    assert figure.layout.yaxis.range[0] < -1.5  # no recording leaves the picture
+    assert [step.label for step in figure.layout.sliders[0].steps] == ["0", "50"]
+    assert not eigenvalue_playback_figure({}).frames
 
 
 # --- Clipping, rewind --------------------------------------------------------------------------------
@@ -171,7 +225,10 @@ def test_a_descent_that_is_thrown_away_is_found_and_the_axes_keep_to_the_surface
     assert out_of_sight(CLIFF, CliffPath(w=[5.0, None], b=[-2.5, None], loss=[], norm=[])) == 1
     figure = cliff_figure(CLIFF, ["clipped"])
     assert list(figure.layout.xaxis.range) == [4.0, 6.0]
-    assert [drawn.uid for drawn in figure.data] == ["surface", "clipped"]
+    assert [drawn.uid for drawn in figure.data] == ["surface", "clipped", "clipped-end", "start"]
+    assert (list(trace(figure, "start").x), list(trace(figure, "clipped-end").x)) == ([5.0], [5.1])
+    both = cliff_figure(CLIFF, ["free", "clipped"])
+    assert "free-end" not in [drawn.uid for drawn in both.data]  # which is out of sight
 
 
 def test_the_norm_before_the_clip_is_drawn_only_where_a_clip_acted() -> None:

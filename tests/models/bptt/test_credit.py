@@ -11,14 +11,19 @@ from torch import Tensor
 
 from models import MODELS
 from models.base import map_state, named_tensors
-from models.bptt.credit import credit
+from models.bptt.credit import Credit, credit, credit_gradients
+
+
+def measured(network: Any, x: Tensor, state: Any, loss: Any, informative: Tensor) -> dict[str, Credit]:
+    return credit(credit_gradients(network, x, state, loss), informative)
+
 
 MARKERS = torch.tensor([[0, 2], [4, 4]])
 
 
 def test_equals_means_over_an_unrolled_copy(case: Any) -> None:
     """Input and states by stepping with autograd; a timestep named twice counts once."""
-    found = credit(case.network, case.x, case.state, lambda y: case.losses(y).sum(), MARKERS)
+    found = measured(case.network, case.x, case.state, lambda y: case.losses(y).sum(), MARKERS)
     inputs = [x_t.clone().requires_grad_() for x_t in case.x.unbind(1)]
     state = map_state(lambda tensor: tensor.clone().requires_grad_(), case.state)
     outputs, record = [], {"x": list(inputs)}
@@ -61,7 +66,7 @@ def test_a_network_that_reads_its_marker_alone_hears_nothing_else() -> None:
         roles["Wy"].copy_(torch.tensor([[0.0, 1.0]]))
     x = torch.zeros(1, 6, 2, dtype=torch.float64)
     x[0, :, 0], x[0, 2, 1] = 0.5, 1.0
-    found = credit(network, x, None, lambda y: y[:, -1].sum(), torch.tensor([[2]]))["x"]
+    found = measured(network, x, None, lambda y: y[:, -1].sum(), torch.tensor([[2]]))["x"]
     assert found.informative.tolist() == pytest.approx([math.hypot(1, 9)])
     assert found.distractors.tolist() == [0.0]
     assert found.ratio == math.inf
@@ -73,6 +78,15 @@ def test_sequences_without_distractors_are_left_out_of_the_ratio() -> None:
     def loss(outputs: Tensor) -> Tensor:
         return outputs.sum()
 
-    found = credit(network, x, None, loss, torch.tensor([[0, 1, 2], [0, 0, 0]]))["x"]
+    found = measured(network, x, None, loss, torch.tensor([[0, 1, 2], [0, 0, 0]]))["x"]
     assert found.distractors.isnan().tolist() == [True, False]
     assert found.ratio == pytest.approx(float(found.informative[1] / found.distractors[1]))
+
+
+def test_what_follows_a_sequences_end_counts_for_nothing() -> None:
+    gradients = {"x": torch.tensor([[1.0, 8.0], [2.0, 3.0], [4.0, 5.0], [9.0, 6.0]])[:, :, None]}  # (T, B, 1)
+    found = credit(gradients, torch.tensor([[1], [0]]), lengths=torch.tensor([3, 4]))["x"]
+    assert found.informative.tolist() == [2.0, 8.0]
+    assert found.distractors.tolist() == pytest.approx([(1 + 4) / 2, (3 + 5 + 6) / 3])
+    alone = credit(gradients, torch.tensor([[0], [0]]), lengths=torch.tensor([1, 4]))["x"]
+    assert alone.distractors.isnan().tolist() == [True, False]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.bptt.decay import fit_decay, reach
+from models.bptt.decay import fit_decay, reach, remembered
 
 
 def test_an_exact_decay_is_found() -> None:
@@ -67,6 +67,13 @@ def test_a_ratio_beyond_all_numbers_is_infinite() -> None:
     assert fit.ratio == math.inf
 
 
+def test_the_spread_is_the_largest_norm_over_the_smallest() -> None:
+    fit = fit_decay(torch.tensor([2.0, 8.0, 0.5, 1.0]))
+    assert fit is not None
+    assert fit.spread == pytest.approx(16)
+    assert fit.ratio == pytest.approx(2)
+
+
 @pytest.mark.parametrize(
     ("norms", "steps"),
     [
@@ -79,3 +86,22 @@ def test_a_ratio_beyond_all_numbers_is_infinite() -> None:
 )
 def test_reach_counts_steps_back_from_the_largest_norm(norms: list[float], steps: int) -> None:
     assert reach(torch.tensor(norms)) == steps
+
+
+@pytest.mark.parametrize(
+    ("norms", "last", "steps"),
+    [
+        ([0.0, 0.0, 0.3, 0.5, 1.0], 4, 2),
+        ([0.0, 0.0, 0.3, 0.5, 1.0], 3, 1),  # counted from the loss
+        ([0.1, 0.0, 0.3], 2, None),  # heard at the first timestep
+        ([0.0, 0.0], 1, None),
+        ([0.0, 0.0, 1.0], 1, None),
+        ([0.0, 1e-44, 1e-20, 1.0], 3, None),  # it has faded below single precision
+        ([0.0, math.nan, 1.0], 2, None),
+        ([math.inf, 0.0, 1.0], 2, None),
+    ],
+)
+def test_a_memory_that_ends_is_told_from_one_that_fades(
+    norms: list[float], last: int, steps: int | None
+) -> None:
+    assert remembered(torch.tensor(norms, dtype=torch.float64), last) == steps

@@ -18,7 +18,7 @@ from models.bptt.jacobians import (
     pascanu_bound,
     product_log_singular_values,
     recurrent_spectra,
-    singular_values,
+    spectrum,
     step_jacobians,
 )
 
@@ -58,8 +58,14 @@ def test_equals_jacrev_of_one_step_of_one_sequence(case: Any) -> None:
         return
     expected = torch.stack([torch.stack(rows) for rows in by_jacrev(case)])
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-    some = step_jacobians(case.network, case.x, case.state, timesteps=[4, 1])
-    torch.testing.assert_close(some, expected[[4, 1]], rtol=1e-9, atol=1e-12)
+
+
+def test_jacobians_found_a_few_rows_at_a_time_are_the_same(
+    case: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = step_jacobians(case.network, case.x, case.state)
+    monkeypatch.setattr("models.bptt.jacobians.AT_ONCE", 100)
+    torch.testing.assert_close(step_jacobians(case.network, case.x, case.state), whole, rtol=1e-12, atol=0)
 
 
 def test_a_small_change_of_the_state_arrives_as_the_product_of_jacobians(case: Any) -> None:
@@ -89,7 +95,6 @@ def test_a_small_change_of_the_state_arrives_as_the_product_of_jacobians(case: A
 
 def test_singular_values_of_products_are_those_of_products_multiplied_out(case: Any) -> None:
     jacobians = step_jacobians(case.network, case.x, case.state)
-    assert singular_values(jacobians).shape == jacobians.shape[:3]
     found = product_log_singular_values(jacobians)
     assert found.shape == jacobians.shape[:3]
     product = torch.eye(jacobians.shape[2]).double().expand(2, -1, -1)
@@ -127,11 +132,21 @@ def test_lyapunov_exponents_of_a_linear_network_are_the_logarithms_of_its_eigenv
     assert float(lyapunov_exponents(jacobians, 3)[0, 2]) < -10  # wiped out, but for Ws's rounding
 
 
+def test_directions_that_are_still_to_be_found_need_not_count() -> None:
+    """diag(1, 1/2, 1/4): from a random start, the time until the first is found is not its own rate."""
+    jacobians = torch.diag(torch.tensor([1.0, 0.5, 0.25]).double()).expand(40, 1, 3, 3)
+    expected = torch.tensor([[0.0, math.log(0.5), math.log(0.25)]]).double()
+    torch.testing.assert_close(lyapunov_exponents(jacobians, 3, settle=20), expected, rtol=0, atol=1e-6)
+    assert abs(float(lyapunov_exponents(jacobians, 1)[0, 0])) > 1e-3
+    with pytest.raises(ValueError, match="settle is 40; there are 40 timesteps: give 0 to 39"):
+        lyapunov_exponents(jacobians, 1, settle=40)
+
+
 def test_all_exponents_together_are_the_mean_log_volume(case: Any) -> None:
     """Their sum is the mean of log |det J|, wherever no direction is wiped out."""
     jacobians = step_jacobians(case.network, case.x, case.state)
     size = jacobians.shape[2]
-    if not size or float(singular_values(jacobians).min()) < 1e-8:
+    if not size or float(torch.linalg.svdvals(jacobians).min()) < 1e-8:
         return
     volume = torch.linalg.slogdet(jacobians).logabsdet.mean(0)
     found = lyapunov_exponents(jacobians, size)
@@ -145,33 +160,85 @@ def test_a_number_of_exponents_that_the_state_has_not_is_named(count: int) -> No
         lyapunov_exponents(torch.eye(2).expand(4, 1, 2, 2), count)
 
 
-def test_spectra_are_those_of_each_square_block(case: Any) -> None:
-    roles = case.network.weight_roles()
-    for role, found in recurrent_spectra(case.network).items():
-        weight = roles[role].detach()
-        hidden = weight.shape[1]
-        assert role.startswith("Ws/")
-        assert found.eigenvalues.shape == (weight.shape[0] // hidden, hidden)
-        for gate, values in enumerate(found.eigenvalues):
-            block = weight[gate * hidden : (gate + 1) * hidden]
-            identity = torch.eye(hidden, dtype=torch.complex128)
-            for value in values:  # det(W − λ1) = 0
-                assert abs(torch.linalg.det(block - value * identity)) < 1e-12
-            assert float(found.radius[gate]) == pytest.approx(max(abs(complex(value)) for value in values))
-            power = torch.ones(hidden).double()
-            for _ in range(2000):
-                power = torch.nn.functional.normalize(block.t() @ (block @ power), dim=0)
-            assert float(found.norm[gate]) == pytest.approx(float((block @ power).norm()), rel=1e-4)
+def test_spectra_are_those_of_each_recurrent_matrix(case: Any) -> None:
+    matrices = case.network.recurrent_matrices()
+    spectra = recurrent_spectra(case.network)
+    assert list(spectra) == list(matrices)
+    for name, found in spectra.items():
+        matrix = matrices[name].detach()
+        matrix = matrix if matrix.is_complex() else matrix.to(torch.complex128)
+        size = len(matrix)
+        assert found.eigenvalues.shape == (size,)
+        identity = torch.eye(size, dtype=torch.complex128)
+        for value in found.eigenvalues:  # det(W − λ1) = 0
+            assert abs(torch.linalg.det(matrix - value * identity)) < 1e-12
+        assert found.radius == pytest.approx(max(abs(complex(value)) for value in found.eigenvalues))
+        power = torch.ones(size, dtype=torch.complex128)
+        for _ in range(2000):
+            power = torch.nn.functional.normalize(matrix.mH @ (matrix @ power), dim=0)
+        assert found.norm == pytest.approx(float((matrix @ power).norm()), rel=1e-4)
+
+
+UNDER = {
+    "lstm": {"i": torch.logit, "f": torch.logit, "g": torch.atanh, "o": torch.logit},
+    "gru": {"r": torch.logit, "z": torch.logit},  # in n, the reset gate weighs what h adds
+}
+"""What undoes the squashing of a gate."""
+
+
+@pytest.mark.parametrize("name", UNDER)
+def test_a_recurrent_matrix_is_what_the_state_before_adds_under_its_gate(name: str) -> None:
+    """By finite differences: each h_{t-1} moves what stands under gate f by its column of ``Ws/0/f``."""
+    spec, tiny = MODELS[name], 1e-6
+    network = spec.build(spec.config.model_validate({"hidden_size": 5}), 3, 1, seed=2).double()
+    x, state = torch.rand(1, 1, 3).double(), network.initial_state(1)
+    assert {key.split("/")[2] for key in network.recurrent_matrices()} == set(network.stacked)
+    for letter, undo in UNDER[name].items():
+        columns = []
+        for unit in range(5):
+            moved = state._replace(h=(state.h[0].clone(),))
+            moved.h[0][:, unit] += tiny
+            after, before = (undo(network.gates(x, s)[f"{letter}/0"][0, 0]) for s in (moved, state))
+            columns.append((after - before) / tiny)
+        found = network.recurrent_matrices()[f"Ws/0/{letter}"].detach()
+        torch.testing.assert_close(found, torch.stack(columns, dim=1), rtol=1e-4, atol=1e-6)
+
+
+def test_a_linear_recurrent_unit_has_its_own_eigenvalues() -> None:
+    """Each h is multiplied by one λ at every timestep: an input at the first alone shows it."""
+    spec = MODELS["lru"]
+    network = spec.build(spec.config.model_validate({"hidden_size": 3, "layers": 1}), 2, 1, seed=1).double()
+    x = torch.zeros(1, 2, 2).double()
+    x[:, 0] = 1
+    (first, second) = network.unroll(x)[1]
+    before, after = (torch.complex(s.re[0][0], s.im[0][0]).detach() for s in (first, second))
+    found = recurrent_spectra(network)["Ws/0"].eigenvalues
+    torch.testing.assert_close(after / before, found, rtol=1e-10, atol=0)
+
+
+def test_the_outputs_that_a_jordan_network_reads_meet_no_square_matrix() -> None:
+    """Its Ws is (H, O): also where O divides H, no part of it maps a state to the next one."""
+    spec = MODELS["jordan"]
+    for outputs in (1, 2, 4):
+        network = spec.build(spec.config.model_validate({"hidden_size": 4}), 2, outputs, seed=0)
+        assert recurrent_spectra(network) == {}
+
+
+def test_a_weight_that_is_not_finite_has_no_eigenvalues() -> None:
+    found = spectrum(torch.tensor([[1.0, math.inf], [0.0, 1.0]]))
+    assert bool(found.eigenvalues.isnan().all())
+    assert math.isnan(found.radius)
+    assert math.isnan(found.norm)
 
 
 def test_a_rotation_has_its_eigenvalues_on_a_circle() -> None:
     angle = 0.7
     rotation = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     found = recurrent_spectra(linear_elman(0.9 * rotation))["Ws/0"]
-    assert sorted(value.imag for value in found.eigenvalues[0].tolist()) == pytest.approx(
+    assert sorted(value.imag for value in found.eigenvalues.tolist()) == pytest.approx(
         [-0.9 * math.sin(angle), 0.9 * math.sin(angle)], rel=1e-6
     )
-    assert found.radius.tolist() == pytest.approx([0.9], rel=1e-6)
+    assert found.radius == pytest.approx(0.9, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,3 @@ def test_each_lag_is_the_sum_of_its_pairs_and_lags_add_up_to_truncation(case: An
         (meter,) = truncation_meter(case.network, case.x, case.state, scalar(case), [cut])
         for role, match in meter.items():
             assert entry.so_far[role] == pytest.approx(match, abs=1e-7, nan_ok=True), role
-
-
-def test_fewer_lags_are_the_first_of_all(case: Any) -> None:
-    every = by_lag(case.network, case.x, case.state, case.losses)
-    few = by_lag(case.network, case.x, case.state, case.losses, lags=2)
-    assert len(few) == 2
-    for one, other in zip(few, every, strict=False):
-        assert one.norm == pytest.approx(other.norm)
-        for role, match in one.so_far.items():
-            assert match == pytest.approx(other.so_far[role], nan_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.trainer.inspection.making import ADDING, Trained, asked_raw, lstm, trained
+from tests.trainer.inspection.making import ADDING, Trained, asked, asked_raw, lstm, trained
 from trainer.checkpoint import pack, unpack
 
 
@@ -32,6 +32,18 @@ def test_weights_of_another_network_or_that_are_not_finite_are_told() -> None:
     broken = {name: tensor * torch.nan for name, tensor in weights.items()}
     status, body = asked_raw(with_network(run, broken), "jacobians")
     assert (status, "not finite" in body["message"]) == (409, True)
+
+
+def test_a_view_that_needs_no_checkpoint_answers_without_one_that_cannot_be_used() -> None:
+    run = trained(lstm(), ADDING)
+    broken = {name: w * torch.nan for name, w in unpack(run.data)["module"]["network"].items()}
+    found = asked(with_network(run, broken), "diagnosis")
+    assert (found.step, found.result is None) == (None, False)
+    assert found.note == (
+        "The checkpoint of step 3 cannot be used: some of its weights are not finite numbers any more. "
+        "What is shown does without one."
+    )
+    assert asked(run, "diagnosis").note == ""
 
 
 def test_a_configuration_of_another_version_is_told() -> None:

@@ -81,6 +81,14 @@ def test_top_k_and_top_p_leave_the_fewest_likeliest_symbols_that_reach_p(
     assert found == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 1e-40}, {"temperature": 5e-324}, {"top_p": 1e-300}, {"top_p": 5e-324}]
+)
+def test_settings_that_leave_no_choice_always_write_the_likeliest_symbol(settings: dict[str, float]) -> None:
+    run = trained(lstm(), TEXT, {"precision": "32"})
+    assert generated(run, length=9, **settings).text == generated(run, length=9, temperature=0).text
+
+
 def test_predictions_come_with_the_wrong_ones_first() -> None:
     view = generated(trained(lstm(), {"name": "temporal_order", "length": 10}), sequences=40, shown=30)
     verdicts = [sample.correct for sample in view.predictions]
@@ -143,6 +151,15 @@ def test_a_finished_run_goes_on_and_another_truncation_begins_its_batch_anew() -
     assert "anew" in view.note
     assert view.changes == {"k1": "6 → 10", "k2": "9 → 20"}
     assert view.changed.ended is None
+
+
+def test_what_is_not_chosen_is_the_clip_switched_and_as_many_updates_as_are_quick() -> None:
+    view = rewound(trained(lstm(), ADDING))
+    assert view.changes == {"clip": "norm → off"}
+    assert len(view.steps) == 50
+    assert rewound(trained(lstm(), ADDING, {"clip": None})).changes == {"clip": "off → norm"}
+    long = trained(lstm(hidden_size=64), {"name": "adding", "length": 300}, {"batch_size": 128})
+    assert 2 <= len(rewound(long).steps) < 10
 
 
 def test_a_future_that_breaks_says_why_and_the_other_goes_on() -> None:

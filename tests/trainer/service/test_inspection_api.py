@@ -20,7 +20,7 @@ from tests.trainer.service.conftest import TOKEN, PaperScheduler, authorized, se
 from tests.trainer.store.making import checkpoint, column, post, report, vector
 from trainer.inspection import VIEWS
 from trainer.inspection.inspector import Inspector
-from trainer.schema import Catalog, CheckpointInfo, ErrorBody, Inspection
+from trainer.schema import Catalog, CheckpointInfo, End, ErrorBody, Inspection, RunState
 from trainer.service.app import create_app
 from trainer.store import Store
 
@@ -30,7 +30,8 @@ def stored(store: Store, run: Trained, *, with_checkpoint: bool = True) -> str:
     made, _ = store.create_run(run.config, "a run", [])
     attempt = store.start_attempt(made.id)
     metrics = {"validation/loss": column([3], [0.2]), "clipped": column([1, 2, 3], [1.0, 0.0, 0.0])}
-    sent = report(step=3, metrics=metrics, vectors=[vector("h/0", 3, [0.25, 0.5, 1.0])])
+    norms = [0.5**back for back in reversed(range(12))]
+    sent = report(step=3, metrics=metrics, vectors=[vector("h/0", 3, norms)])
     if with_checkpoint:
         sent = sent.model_copy(update={"checkpoint": checkpoint(run.step, run.data, loss=0.2)})
     post(store, attempt, sent, run.data if with_checkpoint else None)
@@ -119,6 +120,7 @@ def test_an_uploaded_text_travels_with_the_question(inside: httpx.Client, store:
         ({"view": "triangle", "settings": {"sequences": 0}}, "settings.sequences", "at least 1"),
         ({"view": "triangle", "settings": {"lenght": 9}}, "settings.lenght", "Did you mean length?"),
         ({"view": "surgery", "settings": {"target": "z/0"}}, "settings.target", "Choose one of: i/0"),
+        ({"view": "surgery", "settings": {"value": 1e7}}, "settings.value", "at most"),
         ({}, "view", "Add it"),
         ({"view": "triangle", "checkpoint": -1}, "checkpoint", "at least 0"),
     ],
@@ -154,13 +156,61 @@ def test_a_corrupt_checkpoint_is_told_whether_its_bytes_or_its_content_are_damag
     body = refused(inside.post(f"/runs/{garbage}/inspect", json={"view": "triangle"}), 409)
     assert "cannot be read" in body.message
     run = stored(store, made)
-    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'unfold.db'}")
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text("UPDATE checkpoints SET data = x'00'"))
-    engine.dispose()
+    damage(tmp_path)
     body = refused(inside.post(f"/runs/{run}/inspect", json={"view": "triangle"}), 409)
     assert "is damaged" in body.message
-    assert "another checkpoint" in body.remedy
+
+
+def damage(folder: Path, step: int = 3) -> None:
+    """Of all runs."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{folder / 'unfold.db'}")
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"UPDATE checkpoints SET data = x'00' WHERE step = {step}"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("end", "remedy"),
+    [
+        (None, "Wait some seconds for the next one, and look again."),
+        (RunState.FINISHED, "Launch the run again."),
+        (
+            RunState.STOPPED,
+            "Resume the run, which goes on from one that is intact, or anew where there is none.",
+        ),
+    ],
+)
+def test_the_advice_about_a_damaged_checkpoint_can_be_followed(
+    inside: httpx.Client, store: Store, tmp_path: Path, end: RunState | None, remedy: str
+) -> None:
+    made = trained(lstm(), ADDING)
+    run, _ = store.create_run(made.config, "a run", [])
+    attempt = store.start_attempt(run.id)
+    for step in (2, 3):
+        sent = report(step, step, end=None if end is None or step == 2 else End(state=end))
+        post(store, attempt, sent.model_copy(update={"checkpoint": checkpoint(step, made.data)}), made.data)
+    damage(tmp_path)
+    sent_view = {"view": "triangle"}
+    body = refused(inside.post(f"/runs/{run.id}/inspect", json=sent_view), 409)
+    assert body.remedy == f"Choose another checkpoint; or {remedy[0].lower()}{remedy[1:]}"
+    assert inside.post(f"/runs/{run.id}/inspect", json={**sent_view, "checkpoint": 2}).status_code == 200
+
+
+@pytest.mark.parametrize("is_stored_whole", [True, False])
+def test_the_diagnosis_does_without_a_damaged_checkpoint_and_says_so(
+    inside: httpx.Client, store: Store, tmp_path: Path, is_stored_whole: bool
+) -> None:
+    made = trained(lstm(), ADDING)
+    run = stored(store, made._replace(data=b"no checkpoint at all") if is_stored_whole else made)
+    if not is_stored_whole:
+        damage(tmp_path)
+    found = inside.post(f"/runs/{run}/inspect", json={"view": "diagnosis"}).json()
+    assert (found["step"], found["result"]["kind"]) == (None, "diagnosis")
+    told = "cannot be used: the checkpoint cannot be read" if is_stored_whole else "of step 3 is damaged"
+    assert told in found["note"]
+    assert found["note"].endswith("What is shown does without one.")
+    whole = stored(store, made)
+    assert inside.post(f"/runs/{whole}/inspect", json={"view": "diagnosis"}).json()["note"] == ""
 
 
 def test_an_inspection_over_its_time_is_ended_and_says_so(store: Store) -> None:
@@ -212,6 +262,28 @@ def test_the_service_stays_answering_while_ten_inspections_run(store: Store) -> 
         assert len(answers) == 10
         assert max(at_once) == 2  # the others stood in line
         assert answered > 10
+
+
+def test_whoever_waits_is_told_at_once_that_the_service_stops(store: Store) -> None:
+    run = stored(store, LARGE)
+    inspector = Inspector(seconds=60)
+    with serving(create_app(store, PaperScheduler(), TOKEN, inspector)) as url, authorized(url) as client:
+        answers: list[httpx.Response] = []
+        asking = threading.Thread(
+            target=lambda: answers.append(client.post(f"/runs/{run}/inspect", json=SLOW))
+        )
+        asking.start()
+        while not inspections():
+            time.sleep(0.02)
+        began = time.monotonic()
+        inspector.stop()
+        asking.join()
+        assert time.monotonic() - began < 2
+        later = client.post(f"/runs/{run}/inspect", json={"view": "cliff"})
+    for answer in (*answers, later):
+        body = refused(answer, 503)
+        assert (body.message, body.remedy) == ("The service is stopping.", "Ask again once it runs again.")
+    inspector.close()
 
 
 def test_a_line_that_is_full_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

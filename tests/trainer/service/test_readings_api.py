@@ -38,7 +38,7 @@ def test_a_report_and_its_checkpoint_arrive_and_are_read_back(client: httpx.Clie
     sent = report(
         step=3,
         metrics={"loss": column([1, 2, 3], [1.5, math.nan, -math.inf])},
-        vectors=[vector("h/0", 2, [0.5, math.nan])],
+        vectors=[vector("h/0", 2, [0.5, math.nan]), vector("eigenvalues/Ws/0", 2, [0.5, -0.5])],
         samples=[Sample(step=3, index=0, content=TextSample(prompt="p", text="<b>", temperature=0.5))],
         log=[LogLine(at=to_datetime(0), level="info", text="hello")],
         checkpoint=checkpoint(3, data),
@@ -56,6 +56,9 @@ def test_a_report_and_its_checkpoint_arrive_and_are_read_back(client: httpx.Clie
         }
     }
     assert client.get(f"{path}/gradients").json() == {"h/0": {"steps": [2], "norms": [[0.5, None]]}}
+    assert client.get(f"{path}/eigenvalues", params={"max_steps": 2}).json() == {
+        "Ws/0": {"steps": [2], "real": [[0.5]], "imaginary": [[-0.5]]}
+    }
     assert client.get(f"{path}/samples").json()[0]["content"]["text"] == "<b>"
     assert [line["text"] for line in client.get(f"{path}/log").json()] == ["hello"]
     fetched = client.get(
@@ -149,5 +152,5 @@ def test_answers_are_json_by_the_standard(client: httpx.Client, store: Store) ->
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
-    for rest in ("", "/metrics", "/gradients"):
+    for rest in ("", "/metrics", "/gradients", "/eigenvalues"):
         json.loads(client.get(f"/runs/{attempt.run_id}{rest}").content, parse_constant=refuse)

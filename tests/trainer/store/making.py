@@ -37,7 +37,7 @@ def column(steps: Sequence[int], values: Sequence[float] | None = None) -> Colum
 
 
 def vector(name: str, step: int, numbers: Sequence[float]) -> Vector:
-    return Vector(name=name, step=step, norms=base64.b64encode(np.asarray(numbers, dtype="<f4").tobytes()))
+    return Vector(name=name, step=step, numbers=base64.b64encode(np.asarray(numbers, dtype="<f4").tobytes()))
 
 
 def report(sequence: int = 0, step: int = 0, **parts: Any) -> Report:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.store.making import column, post, report, started, vector
-from trainer.schema import ForecastSample, LogLine, Sample, SequenceSample, TextSample
+from trainer.schema import EigenvalueSeries, ForecastSample, LogLine, Sample, SequenceSample, TextSample
 from trainer.store import CorpusNotFound, Store
 from trainer.store.downsample import indices
 from trainer.store.records import to_datetime
@@ -109,6 +109,16 @@ def test_vectors_come_back_as_float32_and_not_finite_as_none(store: Store) -> No
     assert set(found) == {"h/0", "c/0"}
     assert found["h/0"].norms == [[float(np.float32(1 / 3)), float(np.float32(1e-30)), None, None]]
     assert found["c/0"].norms == [[]]
+
+
+def test_eigenvalues_are_read_apart_from_gradients(store: Store) -> None:
+    attempt = started(store)
+    sent = [vector("h/0", 5, [1.0]), vector("eigenvalues/Ws/0/f", 5, [0.5, 0.25, 0.5, -0.25])]
+    post(store, attempt, report(vectors=sent))
+    assert set(store.vectors(attempt.run_id)) == {"h/0"}
+    assert set(store.vectors(attempt.run_id, names=["eigenvalues/Ws/0/f"])) == set()
+    (found,) = store.eigenvalues(attempt.run_id).items()
+    assert found == ("Ws/0/f", EigenvalueSeries(steps=[5], real=[[0.5, 0.5]], imaginary=[[0.25, -0.25]]))
 
 
 def test_thinned_vectors_are_spread_evenly_with_first_and_last(store: Store) -> None:

@@ -184,7 +184,7 @@ def test_samples_and_log_keep_text_that_databases_cannot_hold(store: Store) -> N
         report(metrics={"a\x00b": column([1])}),
         report(metrics={"loss": column([1]).model_copy(update={"seconds": [math.nan]})}),
         report(vectors=[vector("h/0", -1, [1.0])]),
-        report(vectors=[vector("h/0", 1, [1.0]).model_copy(update={"norms": b"abc"})]),
+        report(vectors=[vector("h/0", 1, [1.0]).model_copy(update={"numbers": b"abc"})]),
         report(step=-1),
         report(step=2**70),
         report(sequence=-1),

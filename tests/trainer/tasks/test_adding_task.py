@@ -96,7 +96,7 @@ def test_a_rendered_sequence_shows_inputs_target_and_prediction() -> None:
     assert sample.target == f"{batch.targets[1].item():.3f}"
     assert sample.prediction == f"{batch.targets[1].item() + 0.3:.3f}"
     assert not sample.correct
-    assert sample.detail == "squared error 0.0900"
+    assert sample.detail == "squared error 0.09"
     assert make(20).render(batch, outputs, 0).correct
 
 

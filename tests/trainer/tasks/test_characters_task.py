@@ -115,6 +115,20 @@ def test_validation_reads_random_places_of_the_last_tenth_and_nothing_else() -> 
     assert starts == set(range(93))
 
 
+@given(characters=st.integers(100, 900), length=st.integers(2, 9), symbols=st.integers(2, 1000))
+def test_chunks_to_look_through_are_that_much_of_the_last_tenth_and_nothing_twice(
+    characters: int, length: int, symbols: int
+) -> None:
+    text = "".join(chr(0x4E00 + place) for place in range(characters))  # each character tells its place
+    task, kept = make(text, length), text[int(characters * 0.9) :]
+    chunks = [task.decode(chunk) for chunk in task.validation_chunks(symbols)]
+    read = "".join(chunks)
+    assert all(chunk in kept and len(chunk) <= length for chunk in chunks)
+    assert len(set(read)) == len(read)
+    wanted = min(symbols, len(kept))
+    assert wanted - len(chunks) < len(read) <= wanted
+
+
 def test_training_never_reads_the_validation_text() -> None:
     task = make("ab c" * 225 + "z" * 100, length=11)
     for _ in range(100):

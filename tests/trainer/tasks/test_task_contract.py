@@ -83,6 +83,31 @@ def test_another_seed_validates_on_other_sequences(task: Task) -> None:
     assert ours.inputs.shape != theirs.inputs.shape or not torch.equal(ours.inputs, theirs.inputs)
 
 
+def test_some_rows_of_a_batch_are_judged_as_they_are_within_it(task: Task) -> None:
+    batch = draws(task, 0)[0]
+    outputs = torch.randn(*batch.targets.shape[:2], task.output_size, generator=torch.Generator())
+    losses, some = task.scored_losses(outputs, batch), batch.rows(1, 3)
+    assert torch.equal(some.inputs, batch.inputs[1:3])
+    assert some.first == batch.first
+    torch.testing.assert_close(task.scored_losses(outputs[1:3], some), losses[1:3])
+    each = task.elementwise_loss(outputs, batch.targets)
+    counted = [
+        loss for row, b in zip(each, range(5), strict=True) for loss in row[mask_of(batch)[b]].tolist()
+    ]
+    assert float(losses.sum()) == pytest.approx(sum(counted), rel=1e-4)
+    assert len(counted) == batch.scored_count()
+
+
+def mask_of(batch: Batch) -> torch.Tensor:
+    return torch.ones(batch.targets.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
+
+
+def test_a_sequence_is_as_long_as_its_last_scored_timestep_says(task: Task) -> None:
+    for batch in draws(task, 0):
+        ends = [batch.first + int(row.nonzero().max()) + 1 for row in mask_of(batch)]
+        assert batch.lengths().tolist() == ends
+
+
 @pytest.mark.parametrize("window", [1, 3, 7, 1000])
 def test_windows_of_any_size_score_each_target_once(task: Task, window: int) -> None:
     batch = draws(task, 0)[0]
@@ -177,6 +202,8 @@ def test_the_catalogue_texts_are_there_and_the_defaults_are_training_settings(sp
     assert any(digit in spec.source for digit in "0123456789")
     assert spec.task.loss_unit
     assert spec.task.error_unit
+    assert " is wrong when" in spec.wrong_when
+    assert spec.wrong_when.endswith(".")
     assert spec.defaults.keys() <= TrainingConfig.model_fields.keys()
     TrainingConfig(**spec.defaults)
     assert spec.needs_corpus == ("corpus" in spec.config.model_fields)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from trainer import callbacks
@@ -54,6 +55,15 @@ class ServiceInMemory:
                 column = report.metrics[key]
                 found.update(zip(column.step, column.value, strict=True))
         return found
+
+    def vectors(self, name: str) -> dict[int, list[float]]:
+        """Step to numbers."""
+        return {
+            vector.step: np.frombuffer(vector.numbers, "<f4").tolist()
+            for report in self.reports
+            for vector in report.vectors
+            if vector.name == name
+        }
 
     @property
     def end(self) -> End | None:

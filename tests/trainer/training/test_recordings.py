@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.base import Network, detach
 from tests.trainer.training.conftest import ServiceInMemory
+from trainer import recordings
 from trainer.checkpoint import unpack
 from trainer.config import resolve
 from trainer.corpora import builtin_corpora
@@ -117,22 +118,59 @@ def test_value_clipping_reports_how_far_it_bends_each_gradient(service: ServiceI
     assert not service.points("clip_cosine")
 
 
-def test_the_spectral_radius_of_a_plain_layer_is_recorded_at_each_validation(
-    service: ServiceInMemory,
-) -> None:
-    """Beside the growth rate of a high power of Ws; a gated layer has none."""
+def test_eigenvalues_are_recorded_at_each_validation(service: ServiceInMemory) -> None:
+    """Their largest size beside the growth rate of a high power of Ws; their sum beside its trace."""
     settings = config({"name": "temporal_order", "length": 12}, validate_every=10)
     settings = settings.model_copy(update={"model": {"name": "elman", "hidden_size": 6, "layers": 2}})
     network, _, _ = trained(service, settings)
     for role in ("Ws/0", "Ws/1"):
         recorded = service.points(f"spectral_radius/{role}")
         assert sorted(recorded) == [0, 10, STEPS]
-        power, logarithm = network.weight_roles()[role].detach().double(), 0.0
+        Ws = network.weight_roles()[role].detach().double()
+        power, logarithm = Ws, 0.0
         for _ in range(12):  # to the power of 4096
             power = power @ power
             size = float(power.norm())
             power, logarithm = power / size, 2 * logarithm + math.log(size)
         assert recorded[STEPS] == pytest.approx(math.exp(logarithm / 4096), rel=5e-3)
-    service.reports.clear()
+        vectors = service.vectors(f"eigenvalues/{role}")
+        assert sorted(vectors) == [0, 10, STEPS]
+        real, imaginary = vectors[STEPS][::2], vectors[STEPS][1::2]
+        assert len(real) == 6
+        assert sum(real) == pytest.approx(float(Ws.trace()), abs=1e-5)
+        assert sum(imaginary) == pytest.approx(0, abs=1e-5)
+        assert max(map(math.hypot, real, imaginary)) == pytest.approx(recorded[STEPS], rel=1e-6)
+
+
+def test_each_gates_eigenvalues_are_recorded_apart(service: ServiceInMemory) -> None:
+    network, _, _ = trained(service, config({"name": "temporal_order", "length": 12}))
+    Ws = network.weight_roles()["Ws/0"].detach().double()
+    for gate, block in zip("rzn", Ws.chunk(3), strict=True):
+        real = service.vectors(f"eigenvalues/Ws/0/{gate}")[STEPS][::2]
+        assert sum(real) == pytest.approx(float(block.trace()), abs=1e-5)
+
+
+def test_eigenvalues_that_would_hold_up_the_run_are_not_recorded(
+    service: ServiceInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "MOST_SPECTRA", 1)
     service.train(config({"name": "temporal_order", "length": 12}))
     assert not any(key.startswith("spectral_radius") for report in service.reports for key in report.metrics)
+    assert not service.vectors("eigenvalues/Ws/0/r")
+
+
+def test_credit_counts_the_timesteps_of_each_sequence_alone_not_its_padding(service: ServiceInMemory) -> None:
+    """Strings of the Reber grammar, each by itself and unpadded."""
+    network, probe, task = trained(service, config({"name": "reber"}))
+    assert probe.mask is not None
+    lengths = probe.mask.sum(1).tolist()
+    assert len(set(lengths)) > 1
+    marked, others = [], []
+    for b, length in enumerate(lengths):
+        x = probe.inputs[b : b + 1, :length].clone().requires_grad_()
+        losses = task.elementwise_loss(network(x)[0], probe.targets[b : b + 1, :length])
+        (gradient,) = torch.autograd.grad(losses.sum(), [x])
+        norms = gradient[0].norm(dim=1).tolist()
+        marked.append(norms.pop(1))
+        others.append(sum(norms) / len(norms))
+    assert service.points("credit/x")[STEPS] == pytest.approx(sum(marked) / sum(others), rel=1e-4)
