@@ -18,7 +18,7 @@ from dashboard.charts.style import (
 )
 from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
 from dashboard.theme import RUN_COLORS
-from trainer.schema import CreditView
+from trainer.schema import CreditShare, CreditView
 
 
 def ratio_figure(view: CreditView, *, color: str, step: int | None) -> go.Figure:
@@ -27,8 +27,9 @@ def ratio_figure(view: CreditView, *, color: str, step: int | None) -> go.Figure
     names = sorted(view.now, key=_order, reverse=True)
     now = {name: view.now[name].ratio for name in names}
     start = {name: view.at_start[name].ratio if name in view.at_start else None for name in names}
-    if not any(v for v in [*now.values(), *start.values()]):
-        nothing_yet(figure, no_ratio_words(view))
+    if _is_empty(view):
+        reasons = list(_reasons(view))
+        nothing_yet(figure, reasons[0] if len(reasons) == 1 else "There is no ratio to show.")
         return figure
     words = [credit_title(name) for name in names]
     for name, word in zip(names, words, strict=True):
@@ -87,14 +88,37 @@ def credit_colors(names: Iterable[str]) -> dict[str, str]:
     return {name: RUN_COLORS[i % len(RUN_COLORS)] for i, name in enumerate(sorted(names, key=_order))}
 
 
-def no_ratio_words(view: CreditView) -> str:
-    """Why there is nothing to divide."""
-    shares = [share for shares in (view.now, view.at_start) for share in shares.values()]
-    if any(share.informative is None or share.distractors is None for share in shares):
+def missing_words(view: CreditView) -> list[str]:
+    """Which ratios the figure does not show, and why; empty where it shows all, or says itself why none."""
+    return (
+        []
+        if len(reasons := _reasons(view)) == 1 and _is_empty(view)
+        else [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    )
+
+
+def _is_empty(view: CreditView) -> bool:
+    return not any(share.ratio for shares in (view.now, view.at_start) for share in shares.values())
+
+
+def _reasons(view: CreditView) -> dict[str, list[str]]:
+    """Which ratios cannot be drawn, by the reason."""
+    found: dict[str, list[str]] = {}
+    for shares, when in ((view.now, ""), (view.at_start, ", before training")):
+        for name in sorted(shares, key=_order):
+            if not shares[name].ratio:
+                found.setdefault(_no_ratio_words(shares[name]), []).append(credit_title(name) + when)
+    return found
+
+
+def _no_ratio_words(share: CreditShare) -> str:
+    if share.informative is None or share.distractors is None:
         return "The gradient is no finite number here: it has exploded."
-    if any(share.informative for share in shares):
+    if share.informative:
         return "Only the timesteps that decide the target get a gradient."
-    return "No gradient arrives at any of these timesteps."
+    if share.distractors:
+        return "Only the timesteps that do not decide the target get a gradient."
+    return "No gradient arrives at any timestep."
 
 
 def _order(name: str) -> tuple[bool, tuple[int, str, int]]:

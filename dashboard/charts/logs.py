@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dashboard.charts.style import rounded, short
+import plotly.graph_objects as go
+
+from dashboard.charts.style import plain, rounded, short
 
 DECADES = 12
 """Powers of ten below the largest number that colours span; smaller ones share the last colour."""
@@ -27,6 +29,48 @@ def log_rows(rows: Sequence[Sequence[float | None]], bottom: float) -> list[list
 def worded(rows: Sequence[Sequence[float | None]]) -> list[list[str]]:
     """Each number as a reader meets it under the pointer."""
     return [["not finite" if v is None or not math.isfinite(v) else short(v) for v in row] for row in rows]
+
+
+def log_heatmap(
+    x: Sequence[int],
+    y: Sequence[int],
+    rows: Sequence[Sequence[float | None]],
+    *,
+    quantity: str,
+    hovertemplate: str,
+    uid: str,
+    hoverongaps: bool = True,
+) -> go.Heatmap:
+    """Norms as colours, log10; ``hovertemplate`` finds their words in ``%{customdata}``.
+
+    Args:
+        x: of the columns.
+        y: of the rows.
+        rows: the norms; None leaves its cell blank.
+        quantity: what the norm is of, for the colour bar.
+        hovertemplate: what is told under the pointer.
+        uid: of the trace.
+        hoverongaps: whether blank cells are told of, too.
+    """
+    bottom, top = log_range(value for row in rows for value in row)
+    return go.Heatmap(
+        x=x,
+        y=y,
+        z=log_rows(rows, bottom),
+        customdata=worded(rows),
+        hovertemplate=f"{hovertemplate}<extra></extra>",
+        hoverongaps=hoverongaps,
+        colorscale="Viridis",
+        zmin=bottom,
+        zmax=top,
+        colorbar={
+            "title": {"text": f"log₁₀ {plain(quantity)}", "side": "right", "font": {"size": 13}},
+            "tickfont": {"size": 12},
+            "thickness": 14,
+            "outlinewidth": 0,
+        },
+        uid=uid,
+    )
 
 
 def _log10(value: float | None, bottom: float) -> float | None:

@@ -14,10 +14,10 @@ from dashboard.charts.logs import log_range
 from dashboard.charts.style import (
     GREY,
     GRID,
-    MARK,
     STEP_TITLE,
     TIMESTEP_TITLE,
     base_figure,
+    mark_informative,
     nothing_yet,
     rounded,
     short,
@@ -31,6 +31,8 @@ FRAME_SECONDS = 0.12
 """How long each recording stands while it is played."""
 DRAWN_DECADES = 16
 """Powers of ten below the largest norm that the curves' axis shows."""
+BUTTONS = 130
+"""Pixels beside the slider for what plays it."""
 LEFT, RIGHT = (0.0, 0.46), (0.62, 1.0)
 """Where the heatmap and the curve stand, as shares of the width."""
 
@@ -60,21 +62,10 @@ def playback_figure(
     figure.data[0].colorbar.update(x=LEFT[1] + 0.005, len=1.0, thickness=12)
     length = max(map(len, vectors.norms))
     _lay_out(figure, vectors, name, length)
-    for t in informative:
-        figure.add_shape(
-            type="line",
-            xref="x2",
-            yref="y2 domain",
-            x0=t + 1,
-            x1=t + 1,
-            y0=0,
-            y1=1,
-            line={"color": MARK, "width": 1.5, "dash": "dot"},
-            layer="below",
-        )
     frames = [_frame(vectors, place, fits, color, length) for place in range(len(vectors.steps))]
     for trace in frames[-1].data:
         figure.add_trace(trace)
+    mark_informative(figure, informative, plot="2")  # after the traces that frames count on
     figure.frames = frames
     add_controls(figure, vectors.steps)
     return figure
@@ -208,11 +199,11 @@ def add_controls(figure: go.Figure, steps: Sequence[int]) -> None:
         sliders=[
             {
                 "active": len(steps) - 1,
-                "x": 0.14,
-                "len": 0.86,
+                "x": 0,
+                "len": 1,
                 "y": -0.24,
                 "yanchor": "top",
-                "pad": {"t": 0, "b": 0},
+                "pad": {"l": BUTTONS, "t": 0, "b": 0},
                 "currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13}},
                 "bgcolor": GRID,
                 "activebgcolor": GREY,

@@ -144,11 +144,17 @@ def with_layer(words: str, layer: str) -> str:
     return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
 
 
-def mark_informative(figure: go.Figure, timesteps: Sequence[int]) -> None:
-    """Dotted lines at the timesteps, from 0, whose inputs decide the target; and the legend says so."""
+def mark_informative(figure: go.Figure, timesteps: Sequence[int], *, plot: str = "") -> None:
+    """Dotted lines at the timesteps, from 0, whose inputs decide the target; and the legend says so.
+
+    ``plot`` is the number of the figure's axes, ``"2"`` for those of its second plot.
+    """
     look = {"color": MARK, "width": 1.5, "dash": "dot"}
     for t in timesteps:
-        figure.add_vline(x=t + 1, line=look, layer="below")
+        place = {"x0": t + 1, "x1": t + 1, "y0": 0, "y1": 1}
+        figure.add_shape(
+            type="line", xref=f"x{plot}", yref=f"y{plot} domain", **place, line=look, layer="below"
+        )
     if timesteps:
         figure.add_scatter(
             x=[None], y=[None], mode="lines", name="decides the target", line=look, uid="informative"

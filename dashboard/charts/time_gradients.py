@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.charts.logs import log_range, log_rows, worded
+from dashboard.charts.logs import log_heatmap
 from dashboard.charts.style import (
     GREY,
     STEP_TITLE,
@@ -64,25 +64,16 @@ def heatmap(vectors: VectorSeries, *, name: str) -> go.Figure:
     if length == 0:
         nothing_yet(figure, "The first recording of the gradient through time appears here.")
         return figure
-    bottom, top = log_range(v for row in norms for v in row)
     columns = [[row[t] if t < len(row) else None for row in norms] for t in range(length)]
-    figure.add_heatmap(
-        x=steps,
-        y=list(range(1, length + 1)),
-        z=log_rows(columns, bottom),
-        customdata=worded(columns),
-        hovertemplate="step %{x}, timestep %{y}: %{customdata}<extra></extra>",
-        hoverongaps=True,
-        colorscale="Viridis",
-        zmin=bottom,
-        zmax=top,
-        colorbar={
-            "title": {"text": f"log₁₀ {norm_symbol(name)}", "side": "right", "font": {"size": 13}},
-            "tickfont": {"size": 12},
-            "thickness": 14,
-            "outlinewidth": 0,
-        },
-        uid="heatmap",
+    figure.add_trace(
+        log_heatmap(
+            steps,
+            list(range(1, length + 1)),
+            columns,
+            quantity=norm_symbol(name),
+            hovertemplate="step %{x}, timestep %{y}: %{customdata}",
+            uid="heatmap",
+        )
     )
     return figure
 

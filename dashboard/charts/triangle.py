@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dashboard.charts.logs import log_range, log_rows, worded
+from dashboard.charts.logs import log_heatmap
 from dashboard.charts.style import GREY, base_figure, for_log_axis, line_mode, nothing_yet, plain
 from dashboard.theme import Dash
 
@@ -37,23 +37,16 @@ def triangle_figure(rows: Rows, *, begin: int, quantity: str) -> go.Figure:
         nothing_yet(figure, "No loss in this stretch has a gradient.")
         return figure
     shown = [[value if k <= t else None for k, value in enumerate(rows[t])] for t in present]
-    bottom, top = log_range(value for row in shown for value in row)
-    figure.add_heatmap(
-        x=[begin + 1 + k for k in range(len(rows))],
-        y=[begin + 1 + t for t in present],
-        z=log_rows(shown, bottom),
-        customdata=worded(shown),
-        hovertemplate="loss at %{y}, step %{x}: %{customdata}<extra></extra>",
-        hoverongaps=False,
-        colorscale="Viridis",
-        zmin=bottom,
-        zmax=top,
-        colorbar={
-            "title": {"text": f"log₁₀ {plain(quantity)}", "side": "right", "font": {"size": 13}},
-            "thickness": 14,
-            "outlinewidth": 0,
-        },
-        uid="triangle",
+    figure.add_trace(
+        log_heatmap(
+            [begin + 1 + k for k in range(len(rows))],
+            [begin + 1 + t for t in present],
+            shown,
+            quantity=quantity,
+            hovertemplate="loss at %{y}, step %{x}: %{customdata}",
+            hoverongaps=False,
+            uid="triangle",
+        )
     )
     figure.update_yaxes(autorange="reversed", rangemode="normal")
     figure.update_xaxes(rangemode="normal")
@@ -98,15 +91,16 @@ def lag_figure(curves: Mapping[str, LagCurve], *, quantity: str) -> go.Figure:
 
 
 def kept_curve(carried: Rows, rows: Rows) -> LagCurve:
-    """What the gates alone would keep, by lag: the mean over the same losses as that of ``rows``.
+    """What the gates alone would keep of what each loss says at its own timestep: by lag, the mean over the
+    same losses as that of ``rows``.
 
     Args:
         carried: row t, column k: the product of the gates between k and t.
-        rows: what was measured; the curve is made to begin where the mean of that does.
+        rows: what was measured.
     """
-    present, begin = loss_rows(rows), next((v for v in by_lag(rows) if v), 1.0)
-    means = list[float | None]()
-    for lag in range(len(carried)):
-        kept = [carried[t][t - lag] or 0.0 for t in present if t >= lag]
-        means.append(begin * sum(kept) / len(kept) if kept else None)
-    return LagCurve(name="what the gates alone keep (∏), scaled", color=GREY, values=means, dash="dash")
+    kept: Rows = [
+        [None if of is None or value is None else of * value for of in gates]
+        for t, gates in enumerate(carried)
+        for value in [rows[t][t]]
+    ]
+    return LagCurve(name="what the gates alone keep (∏)", color=GREY, values=by_lag(kept), dash="dash")

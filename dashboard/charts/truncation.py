@@ -29,13 +29,18 @@ TITLES: dict[Measure, str] = {
 
 
 def match_figure(view: TruncationView, measure: Measure) -> go.Figure:
-    """Every reach k2, by weight matrix: solid for k1 = 1, dotted for the sweep, a star for the run's own."""
+    """Every reach k2, by weight matrix: solid for k1 = 1, dotted for the sweep, a star for the run's own.
+
+    Solid lines of a stretch say so: they end at 1 where the stretch does, however much came before it.
+    """
     figure = base_figure(K2_TITLE, TITLES[measure], height=400)
     figure.update_layout(legend={"y": 1.02})
     colors = role_colors(view.each_step)
     reaches = [lag + 1 for lag in view.lags]
+    stretch = f" (last {len(view.lags):,} timesteps alone)" if view.begin else ""
     for role in sorted(view.each_step, key=role_order):
-        _add(figure, reaches, view.each_step[role], measure, role_title(role), colors[role], role)
+        name = role_title(role) + stretch
+        _add(figure, reaches, view.each_step[role], measure, name, colors[role], role)
     for role in sorted(view.sweep, key=role_order):
         name = f"dotted: with k1 = {view.k1}"  # one entry stands for all of them
         _add(figure, view.k2, view.sweep[role], measure, name, colors[role], f"{role}-sweep", dash="dot")
@@ -124,7 +129,8 @@ def words(view: TruncationView) -> list[str]:
     )
     found += f" ({', '.join(parts)})" if parts else ""
     found += f"; its norm is **{match.norm_ratio:.3g}** times the full one's."
-    measured = f"Measured on {view.sequences:,} whole sequences of {view.length:,} timesteps"
+    many = f"{view.sequences:,} whole sequence{'s' * (view.sequences > 1)}"
+    measured = f"Measured on {many} of {view.length:,} timesteps"
     if view.losses_from:
         measured += f", with the losses from timestep {view.losses_from + 1:,} on"
     return [found, f"{measured}, with the weights chosen above."]

@@ -53,13 +53,6 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
             description="Eigenvalues of the state-to-state matrices in the complex plane",
             file_name=f"run-{look.run.number}-eigenvalues",
         )
-        heading("One step", "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it.")
-        live_plot(
-            step_figure(found.step, begin=found.begin, color=look.color),
-            key="plot-singular",
-            description="Largest, median and smallest singular value of each step's Jacobian",
-            file_name=f"run-{look.run.number}-singular-values",
-        )
     with right:
         heading("Lyapunov exponents", "Below 0 small changes of the state fade, above 0 they grow: chaos.")
         live_plot(
@@ -68,6 +61,16 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
             description="The largest Lyapunov exponents",
             file_name=f"run-{look.run.number}-lyapunov",
         )
+    left, right = st.columns(2, gap="large")
+    with left:
+        heading("One step", "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it.")
+        live_plot(
+            step_figure(found.step, begin=found.begin, color=look.color),
+            key="plot-singular",
+            description="Largest, median and smallest singular value of each step's Jacobian",
+            file_name=f"run-{look.run.number}-singular-values",
+        )
+    with right:
         heading(
             "Many steps in a row", "−3 means that of a gradient a thousandth is left after so many steps."
         )
@@ -80,6 +83,8 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
     recorded = look.service.eigenvalues(look.run.id, max_steps=SPECTRA)
     if not recorded:
         return
+    # In the order, and so in the colours, of the picture above.
+    recorded = {name: recorded[name] for name in (*found.spectra, *recorded) if name in recorded}
     left, right = st.columns(2, gap="large")
     with left:
         heading("Eigenvalues over training", "Recorded at each validation. Play them, or move the slider.")

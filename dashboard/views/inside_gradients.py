@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.charts.compare import GradientCurve, time_gradient_figure
-from dashboard.charts.credit import credit_colors, credit_title, norms_figure, ratio_figure
+from dashboard.charts.credit import credit_colors, credit_title, missing_words, norms_figure, ratio_figure
 from dashboard.charts.playback import decay_words, factor_figure, has_pace, playback_figure
 from dashboard.charts.time_gradients import norm_symbol, quantity_order, quantity_title
 from dashboard.charts.triangle import (
@@ -117,7 +117,8 @@ def _several(look: Look, found: DiagnosisView, name: str) -> None:
     heading(
         "How the decay changed",
         "By what one timestep back multiplies the gradient, fitted to each recording. Below 1 it vanishes, "
-        "above 1 it explodes; the nearer to 1, the longer the memory that can be learnt.",
+        "above 1 it explodes; the nearer to 1, the longer the memory that can be learnt. Gaps: no "
+        "even decay.",
     )
     for why in without:
         st.caption(plain(why))
@@ -153,9 +154,10 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
     quantity = norm_symbol(name).replace("loss", "Eₜ") if is_state else f"‖part of ∂Eₜ/∂{name.split('/')[0]}‖"
     total = found.totals.get(name)
     if total is not None:
+        stretch = f"timesteps {found.begin + 1:,} to {found.begin + len(rows):,} of " if found.begin else ""
         st.caption(
-            f"All parts together make the full gradient of {role_title(name)} on this stretch of these "
-            f"sequences: its norm is **{number(total)}**."
+            f"All parts together make the full gradient of {role_title(name)} on {stretch}these sequences: "
+            f"its norm is **{number(total)}**."
         )
     measured = by_lag(rows)
     curves = {"whole": LagCurve(name="measured", color=look.color, values=measured)}
@@ -212,8 +214,10 @@ def _lags(look: Look, curves: dict[str, LagCurve], quantity: str, about: str) ->
 
 def draw_truncation(look: Look, found: TruncationView) -> None:
     """Direction and length of truncated gradients, and what each lag brings."""
-    for told in words(found):
-        st.markdown(told)
+    if told := words(found):
+        with st.container(gap=None):
+            st.markdown(told[0])
+            st.caption(told[1])
     stretch = lag_words(found)
     about_lines = f" Solid: backward after every timestep (k1 = 1). {stretch}".rstrip()
     left, right = st.columns(2, gap="large")
@@ -280,6 +284,8 @@ def draw_credit(look: Look, found: CreditView) -> None:
             description="Gradient at informative timesteps divided by that at others, now and at the start",
             file_name=f"run-{look.run.number}-credit",
         )
+        for told in missing_words(found):
+            st.caption(plain(told))
     with right:
         heading(
             "One sequence", "Its gradient at each timestep; dotted lines stand where its target is decided."

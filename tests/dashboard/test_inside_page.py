@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from conftest import Open
 from fake_service import VIEWS, FakeService, make_run
-from inside_results import FITS, FORECASTS, PREDICTIONS, RESULTS, TRIANGLE
+from inside_results import CLIFF, FITS, FORECASTS, PREDICTIONS, RESULTS, TRIANGLE
 from streamlit.testing.v1 import AppTest
 
 from dashboard.client import Client
@@ -134,6 +134,31 @@ def test_an_inspection_is_computed_once_for_the_same_question(
     assert app.query_params["triangle-show"] == "Ws/0"
     again = opened(open_page, run, "triangle", **{"triangle-show": "Wx/0"})
     assert again.selectbox(key="triangle-show").value == "Wx/0"
+
+
+@pytest.mark.parametrize(
+    ("begin", "told"),
+    [(0, "input to state), layer 1 on these sequences"), (152, "timesteps 153 to 156 of these sequences")],
+)
+def test_a_triangles_norm_is_that_of_what_was_measured_and_not_of_training(
+    open_page: Open, fake: FakeService, run: Run, begin: int, told: str
+) -> None:
+    fake.answers["triangle"] = TRIANGLE.model_copy(update={"begin": begin, "totals": {"Wx/0": 2.5}})
+    found = words(opened(open_page, run, "triangle", **{"triangle-show": "Wx/0"})).replace("*", "")
+    assert f"{told}: its norm is 2.5." in found
+    assert "training uses" not in found
+
+
+@pytest.mark.parametrize("away", ["start", "later"])
+def test_a_descent_that_begins_outside_the_picture_is_not_told_as_one_thrown_out(
+    open_page: Open, fake: FakeService, run: Run, away: str
+) -> None:
+    if away == "start":
+        outside = CLIFF.free.model_copy(update={"w": [1.0, 1.1]})
+        fake.answers["cliff"] = CLIFF.model_copy(update={"free": outside, "clipped": outside})
+    found = words(opened(open_page, run, "cliff"))
+    assert ("begin outside the picture" in found) == (away == "start")
+    assert ("threw the descent out" in found) == (away == "later")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def compute(subject: Subject, settings: TruncationSettings) -> TruncationView:
     subject.require_state("its gradient does not travel through time, so there is nothing to truncate.")
     batch, training = subject.drawn(settings.sequences), subject.config.training
     length, most = batch.length, int(MOST_WORK / (subject.parameters + OTHER_WORK))  # timesteps
-    sequences = max(1, min(settings.sequences, most // length))
+    sequences = max(1, min(settings.sequences, most // (2 * length)))  # a window may read as much twice
     affordable = most // sequences  # timesteps that all sequences read at once
     batch = batch.rows(0, sequences)
     heard = _heard(batch)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.bptt.lags import by_lag
-from models.bptt.truncation import ALL, Match, compare, truncated_gradient, truncation_meter
+from models.bptt.truncation import ALL, Match, compare, joined, truncated_gradient, truncation_meter
 
 Window = tuple[int, int, int]
 
@@ -61,6 +61,26 @@ def test_a_window_hears_exactly_the_steps_from_its_start_on(case: Any, cut: list
     full = summed_pairs(case, lambda t, k: k <= t)
     (meter,) = truncation_meter(case.network, case.x, case.state, scalar(case), [cut])
     assert_matches(meter, expected, full)
+
+
+@pytest.mark.parametrize("at_once", [1, 300])
+def test_windows_give_the_same_gradient_however_many_are_read_at_once(
+    case: Any, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = CUTS["k1 = 1, k2 = 3"]
+    expected = truncated_gradient(case.network, case.x, case.state, scalar(case), cut)
+    monkeypatch.setattr(f"{truncated_gradient.__module__}._AT_ONCE", at_once)
+    found = truncated_gradient(case.network, case.x, case.state, scalar(case), cut)
+    for role, gradient in expected.items():
+        torch.testing.assert_close(found[role], gradient, rtol=1e-9, atol=1e-13)
+
+
+def test_windows_without_a_loss_are_left_out_and_neighbours_with_one_start_are_read_once() -> None:
+    heard = [False, True, True, False, True, True]
+    assert joined([(0, 0, 2), (0, 2, 4), (2, 4, 6)], heard) == [(0, 0, 4), (2, 4, 6)]
+    assert joined([(0, 0, 1), (0, 1, 3), (0, 3, 4), (0, 4, 6)], heard) == [(0, 1, 6)]
+    assert joined([(0, 0, 2), (0, 4, 6)], heard) == [(0, 0, 2), (0, 4, 6)]  # a loss between is nobody's
+    assert joined([(0, 3, 4)], heard) == []
 
 
 def test_windows_that_reach_back_to_the_beginning_give_the_full_gradient(case: Any) -> None:
