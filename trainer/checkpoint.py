@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import pickle
 import random
+import struct
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def unpack(data: bytes, device: torch.device | str = "cpu") -> dict[str, Any]:
     """
     try:
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, struct.error) as error:
         raise CheckpointError(f"the checkpoint cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("the checkpoint has another format; start the run again")

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from models.bptt.credit import INPUT, credit, input_gradient
-from models.bptt.jacobians import recurrent_spectra
+from models.bptt.jacobians import eigenvalues
 from models.bptt.state_gradients import norms_over_time
 from models.bptt.truncation import truncation_meter
 from trainer.callbacks import BlockCallback
@@ -20,8 +20,8 @@ from trainer.schema import EIGENVALUES, TrainingConfig
 from trainer.tasks.base import Batch
 from trainer.tbptt import windows
 
-MOST_SPECTRA = 4 * 128**3
-"""Of the cubed sizes of all matrices whose eigenvalues are recorded: some 25 ms."""
+MOST_SPECTRA = 2 * 256**3
+"""Of the cubed sizes of all matrices whose eigenvalues are recorded: some 50 ms."""
 MOST_READ = 4
 """How often the windows of a truncation may read each timestep of the probe for it to be measured live."""
 
@@ -118,9 +118,10 @@ class RecordSpectra(Recording):
 
     @override
     def record(self, module: RecurrentTraining) -> None:
-        matrices = module.network.recurrent_matrices().values()
-        if sum(len(matrix) ** 3 for matrix in matrices) > MOST_SPECTRA:
+        matrices = module.network.recurrent_matrices()
+        if sum(len(matrix) ** 3 for matrix in matrices.values()) > MOST_SPECTRA:
             return
-        for name, found in recurrent_spectra(module.network).items():
-            self.point(module, f"spectral_radius/{name}", found.radius)
-            self.vector(module, EIGENVALUES + name, torch.view_as_real(found.eigenvalues).flatten())
+        for name, matrix in matrices.items():
+            found = eigenvalues(matrix)
+            self.point(module, f"spectral_radius/{name}", float(found.abs().max()))
+            self.vector(module, EIGENVALUES + name, torch.view_as_real(found).flatten())

@@ -69,8 +69,6 @@ def eigenvalue_figure(
         figure.add_trace(_dots(name, found.real, found.imaginary, place, letters))
     if now and step is not None:
         figure.update_layout(legend_title={"text": f"step {step:,}", "font": {"size": 12}})
-    if not now:
-        nothing_yet(figure, "This network multiplies its state by no square matrix.")
     return figure
 
 
@@ -79,27 +77,29 @@ def eigenvalue_playback_figure(
 ) -> go.Figure:
     """The same over training: one frame for each recording, so that the browser plays them by itself."""
     figure = _plane(below=CONTROLS_HEIGHT)
-    series = {name: found for name, found in recorded.items() if found.steps}
-    if not series:
+    # While a run trains, the newest step of one matrix may be there before that of another.
+    steps = sorted(set.intersection(*(set(series.steps) for series in recorded.values())) if recorded else ())
+    if not steps:
         nothing_yet(figure, "The first recording of the eigenvalues appears here.")
         return figure
-    _add_hollow(figure, {name: (found.real[0], found.imaginary[0]) for name, found in series.items()})
-    first = len(figure.data)
-    steps = next(iter(series.values())).steps
 
-    def dots(at: int) -> list[go.Scatter]:
+    def at(step: int) -> dict[str, tuple[Numbers, Numbers]]:
+        places = {name: series.steps.index(step) for name, series in recorded.items()}
+        return {name: (recorded[name].real[i], recorded[name].imaginary[i]) for name, i in places.items()}
+
+    def dots(step: int) -> list[go.Scatter]:
         return [
-            _dots(name, found.real[at], found.imaginary[at], place, letters)
-            for place, (name, found) in enumerate(series.items())
+            _dots(name, *numbers, place, letters) for place, (name, numbers) in enumerate(at(step).items())
         ]
 
-    for trace in dots(-1):
+    _add_hollow(figure, at(steps[0]))
+    first = len(figure.data)
+    for trace in dots(steps[-1]):
         figure.add_trace(trace)
-    figure.frames = [
-        go.Frame(name=str(step), traces=list(range(first, len(figure.data))), data=dots(at))
-        for at, step in enumerate(steps)
-    ]
-    reach = max(1.0, *(abs(v) for s in series.values() for row in (*s.real, *s.imaginary) for v in row if v))
+    moved = list(range(first, len(figure.data)))
+    figure.frames = [go.Frame(name=str(step), traces=moved, data=dots(step)) for step in steps]
+    seen = (row for series in recorded.values() for row in (*series.real, *series.imaginary))
+    reach = max([1.0, *(abs(v) for row in seen for v in row if v)])
     # One range for all recordings, or the plane would seem to breathe.
     figure.update_xaxes(range=[-1.1 * reach, 1.1 * reach])
     figure.update_yaxes(range=[-1.1 * reach, 1.1 * reach])

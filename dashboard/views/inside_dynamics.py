@@ -46,13 +46,21 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
     letters = letters_of(look.service, look.run)
     left, right = st.columns(2, gap="large")
     with left:
-        heading("Eigenvalues of Ws", eigenvalue_words(found.spectra, letters))
-        live_plot(
-            eigenvalue_figure(found.spectra, found.spectra_at_start, step=look.step, letters=letters),
-            key="plot-eigenvalues",
-            description="Eigenvalues of the state-to-state matrices in the complex plane",
-            file_name=f"run-{look.run.number}-eigenvalues",
-        )
+        if found.spectra:
+            heading("Eigenvalues of Ws", eigenvalue_words(found.spectra, letters))
+            live_plot(
+                eigenvalue_figure(found.spectra, found.spectra_at_start, step=look.step, letters=letters),
+                key="plot-eigenvalues",
+                description="Eigenvalues of the state-to-state matrices in the complex plane",
+                file_name=f"run-{look.run.number}-eigenvalues",
+            )
+        else:
+            why = (
+                "They are not shown: of matrices so large they take too long to find."
+                if found.has_spectra
+                else "This network multiplies its state by no square matrix, so there are none."
+            )
+            heading("Eigenvalues of Ws", why)
     with right:
         heading("Lyapunov exponents", "Below 0 small changes of the state fade, above 0 they grow: chaos.")
         live_plot(

@@ -128,13 +128,26 @@ class Spectrum(NamedTuple):
         return float(self.eigenvalues.abs().max())
 
 
+def eigenvalues(matrix: Tensor) -> Tensor:
+    """Of a square matrix (H, H), real or complex: (H,) complex128; NaN where a weight is not finite."""
+    weight = _doubled(matrix)
+    if not bool(weight.isfinite().all()):
+        return torch.full_like(weight[0], math.nan, dtype=torch.complex128)
+    found: Tensor = torch.linalg.eigvals(weight)
+    return found
+
+
 def spectrum(matrix: Tensor) -> Spectrum:
     """Eigenvalues and norm of a square matrix (H, H), real or complex, in double precision."""
+    weight = _doubled(matrix)
+    is_finite = bool(weight.isfinite().all())
+    norm = float(torch.linalg.matrix_norm(weight, ord=2)) if is_finite else math.nan
+    return Spectrum(eigenvalues(weight), norm)
+
+
+def _doubled(matrix: Tensor) -> Tensor:
     weight = matrix.detach().cpu()
-    weight = weight.to(torch.complex128 if weight.is_complex() else torch.float64)
-    if not bool(weight.isfinite().all()):
-        return Spectrum(torch.full_like(weight[0], math.nan, dtype=torch.complex128), math.nan)
-    return Spectrum(torch.linalg.eigvals(weight), float(torch.linalg.matrix_norm(weight, ord=2)))
+    return weight.to(torch.complex128 if weight.is_complex() else torch.float64)
 
 
 def recurrent_spectra(network: Network[Any]) -> dict[str, Spectrum]:

@@ -95,6 +95,7 @@ JACOBIANS = JacobiansView(
     lyapunov=[-0.2, -0.1],
     spectra={"Ws/0": SPECTRUM},
     spectra_at_start={"Ws/0": SPECTRUM},
+    has_spectra=True,
     bounds={"Ws/0": NormBound(norm=0.6, bound=1.0, must_vanish=True, may_explode=False)},
 )
 CLIFF = CliffView(

@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from conftest import Open
 from fake_service import VIEWS, FakeService, make_run
-from inside_results import CLIFF, FITS, FORECASTS, PREDICTIONS, RESULTS, TRIANGLE
+from inside_results import CLIFF, FITS, FORECASTS, JACOBIANS, PREDICTIONS, RESULTS, TRIANGLE
 from streamlit.testing.v1 import AppTest
 
 from dashboard.client import Client
@@ -184,6 +184,15 @@ def test_gates_and_states_are_offered_as_the_network_has_them(
     box.select(name).run()
     assert fake.inspected[-1].settings == {"length": 60, setting: name}
     assert app.query_params[f"{view}.{setting}"] == f'"{name}"'
+
+
+@pytest.mark.parametrize(("there", "told"), [(True, "take too long"), (False, "no square matrix")])
+def test_eigenvalues_that_are_not_there_say_why(
+    open_page: Open, fake: FakeService, run: Run, there: bool, told: str
+) -> None:
+    update = {"spectra": {}, "spectra_at_start": {}, "has_spectra": there}
+    fake.answers["jacobians"] = JACOBIANS.model_copy(update=update)
+    assert told in words(opened(open_page, run, "jacobians"))
 
 
 def test_a_view_without_meaning_says_why_and_is_no_error(

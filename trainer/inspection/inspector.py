@@ -150,10 +150,13 @@ class Inspector:
                 with job.computing(process):
                     ours.send(question)
                     reply: Reply = ours.recv()
+                    limit.cancel()  # before the wait for the process to go
             except (EOFError, OSError):
                 # Its own limit of CPU time may end it before the timer has its turn to do so.
                 late = time.monotonic() - began >= self._seconds
                 reply = job.ended or (self._too_slow() if late else _died())
+                if reply.status == HTTPStatus.GATEWAY_TIMEOUT:
+                    logger.warning("An inspection was ended: %s", reply.body.decode())
             finally:
                 limit.cancel()
         return reply
@@ -174,7 +177,6 @@ def _died() -> Reply:
 
 
 def _ended(message: str, setting: str) -> Reply:
-    logger.warning("%s", message)
     return Reply.refusal(
         HTTPStatus.GATEWAY_TIMEOUT, message, f"Choose fewer timesteps or sequences, or raise {setting}."
     )

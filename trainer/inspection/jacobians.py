@@ -22,7 +22,7 @@ from trainer.schema import JacobiansView, NormBound, SpectrumView, Spread
 
 EXPONENTS = 8
 """Lyapunov exponents that are told."""
-MOST_SPECTRA = 512**3
+MOST_SPECTRA = 2 * 512**3
 """Of the cubed sizes of all matrices whose eigenvalues are shown: about half a second."""
 LARGEST_STATE = 1024
 """Numbers of a state whose Jacobians are measured unasked."""
@@ -69,6 +69,7 @@ def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
         lyapunov=curve(lyapunov_exponents(jacobians, min(EXPONENTS, size), len(jacobians) // 4).mean(0)),
         spectra=_spectra(network, MOST_SPECTRA),
         spectra_at_start=_spectra(subject.fresh(), MOST_SPECTRA // 4),
+        has_spectra=bool(network.recurrent_matrices()),
         bounds=_bounds(subject),
     )
 

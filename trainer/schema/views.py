@@ -149,7 +149,9 @@ class JacobiansView(Wire):
     """The largest exponents, per timestep."""
     spectra: dict[str, SpectrumView]
     """By matrix, ``Ws/0`` or one gate's, ``Ws/0/f``; empty for a network that multiplies its state by none,
-    and where they are so large (an LSTM's above 322 units) that eigenvalues take too long."""
+    and where they are so large (an LSTM's above 406 units) that eigenvalues take too long."""
+    has_spectra: bool
+    """Whether the network has such matrices at all."""
     spectra_at_start: dict[str, SpectrumView]
     """The same for the weights that training began with; empty where they are larger than a half of that."""
     bounds: dict[str, NormBound]

@@ -216,6 +216,16 @@ def test_each_frame_of_the_played_eigenvalues_is_one_recording() -> None:
     assert not eigenvalue_playback_figure({}).frames
 
 
+def test_a_recording_that_only_some_matrices_have_yet_is_not_played() -> None:
+    series = {
+        "Ws/0/f": EigenvalueSeries(steps=[0, 50], real=[[0.1], [0.2]], imaginary=[[0.0], [0.0]]),
+        "Ws/0/o": EigenvalueSeries(steps=[0], real=[[None]], imaginary=[[None]]),
+    }
+    assert [frame.name for frame in eigenvalue_playback_figure(series).frames] == ["0"]
+    late = {"Ws/0": EigenvalueSeries(steps=[], real=[], imaginary=[])}
+    assert not eigenvalue_playback_figure(late).frames
+
+
 # --- Clipping, rewind --------------------------------------------------------------------------------
 
 

@@ -10,12 +10,13 @@ from trainer.checkpoint import pack, unpack
 
 def test_bytes_that_are_no_checkpoint_are_told_with_a_remedy() -> None:
     run = trained(lstm(), ADDING)
-    status, body = asked_raw(run._replace(data=run.data[: len(run.data) // 2]), "triangle")
-    assert status == 409
-    assert body["message"].startswith(
-        "The checkpoint of step 3 cannot be used: the checkpoint cannot be read"
-    )
-    assert body["remedy"] == "Choose another checkpoint, or train the run again."
+    for damaged in (run.data[: len(run.data) // 2], b"junk", b""):
+        status, body = asked_raw(run._replace(data=damaged), "triangle")
+        assert status == 409
+        assert body["message"].startswith(
+            "The checkpoint of step 3 cannot be used: the checkpoint cannot be read"
+        )
+        assert body["remedy"] == "Choose another checkpoint, or train the run again."
 
 
 def with_network(run: Trained, weights: dict[str, torch.Tensor]) -> Trained:

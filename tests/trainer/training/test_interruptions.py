@@ -182,7 +182,7 @@ def test_a_run_that_diverges_where_samples_are_due_fails_by_its_loss_and_not_by_
     given = {
         "task": {"name": "characters", "length": 12},
         "training": {"optimizer": "sgd", "learning_rate": 10.0, "clip": None, "steps": 400},
-        "model": {"name": "elman", "hidden_size": 8, "nonlinearity": "relu"},
+        "model": {"name": "elman", "hidden_size": 8, "nonlinearity": "linear"},
     }
     service.train(config(**given, analysis={"samples_every": 1, "every": 1}))
     assert service.end.state is RunState.FAILED
