@@ -235,7 +235,7 @@ class Network(nn.Module, ABC, Generic[State]):
 
     def hold(self, letter: str, layer: int, units: Sequence[int], value: float) -> None:
         """What ``clamp`` does once it has found that it can be done; a name comes as letter and layer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has what can be held: it needs a `hold`")
 
     def facts(self) -> dict[str, str]:
         """What a reader should know of this very network beside its size, with units: {} for most."""

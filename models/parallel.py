@@ -53,7 +53,7 @@ class ParallelLayer(nn.Module, ABC):
 
     def hold(self, letter: str, units: Sequence[int], value: float) -> None:
         """Change the layer's weights so that units stand at a value, which its range has."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has what can be held: it needs a `hold`")
 
     # A complex state is carried as two real tensors, so that all that looks at states meets real numbers.
     def join(self, parts: Sequence[Tensor]) -> Tensor:

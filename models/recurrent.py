@@ -164,7 +164,7 @@ class RecurrentNetwork(Network[State], Generic[State]):
             previous: the state before the first timestep.
             weights: the layer's parameters.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has a kernel: it needs a `sweep` as well")
 
     def initial_state(self, batch_size: int) -> State:
         fields, layers = self.state_type._fields, range(self.rnn.num_layers)  # type: ignore[attr-defined]

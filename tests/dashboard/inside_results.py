@@ -119,7 +119,6 @@ GATES = GatesView(
     gates={"f/0": [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]},
     states={"h/0": [[-0.5, 0.5], [0.1, 0.2], [0.0, 1.0]]},
     saturation={"f/0": SaturationShares(low=[0.5, 0.0], high=[0.1, 0.9])},
-    kept_by={"h": "f"},
 )
 PLACE = Place(before="ab", symbol="<", after="cd\n", value=0.9)
 PLACES = PlacesView(unit="h/0 3", states=["h/0", "c/0"], read=1280, highest=[PLACE], lowest=[PLACE])

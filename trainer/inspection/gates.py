@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.base import map_state, named_tensors
+from models.base import named_history
 from models.bptt.gates import saturation
 from trainer.inspection.base import Subject, ViewError, ViewSettings, ViewSpec, grid
 from trainer.schema import FOR_TEXT, Channel, GatesView, SaturationShares, SequenceSample
@@ -41,18 +41,13 @@ def compute(subject: Subject, settings: GatesSettings) -> GatesView:
     with torch.no_grad():
         outputs, _ = network(batch.inputs, None, batch.first)
         _, states = network.unroll(x)
-    history: dict[str, list[Tensor]] = {}
-    for state in states[begin:]:
-        for name, tensor in named_tensors(map_state(Tensor.detach, state)):
-            history.setdefault(name, []).append(tensor[0])
     gates = network.gates(x)
     return GatesView(
         begin=begin,
         sample=_rendered(subject, batch, outputs, last),
         gates={name: grid(gate[0, begin:]) for name, gate in gates.items()},
-        states={name: grid(torch.stack(tensors)) for name, tensors in history.items()},
+        states={name: grid(torch.cat(tensors)) for name, tensors in named_history(states[begin:]).items()},
         saturation=_saturation(subject),
-        kept_by=dict(network.kept_by) if gates else {},
     )
 
 

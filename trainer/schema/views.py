@@ -179,8 +179,6 @@ class GatesView(Wire):
     """The same for the states, ``"h/0"``."""
     saturation: dict[str, SaturationShares]
     """Of the gates that a function squashes, over a probe of sequences."""
-    kept_by: dict[str, str] = {}
-    """Which gate keeps which memory: ``{"c": "f"}``."""
 
 
 class Place(Wire):
