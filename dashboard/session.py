@@ -40,11 +40,12 @@ def client() -> Client:
     connection = _connection()
     if connection.client is not None:
         return connection.client
-    place = st.empty()
+    starting = _Starting()
     with connection.lock:
         if connection.client is None:
-            connection.client = connect(os.environ, waiting=_Starting(place))
-    place.empty()
+            connection.client = connect(os.environ, waiting=starting)
+    if starting.bar is not None:
+        st.rerun()  # with the bar's place gone: parts at other places later would all be drawn anew
     return connection.client
 
 
@@ -114,8 +115,7 @@ def show_trouble(trouble: Trouble) -> None:
 class _Starting:
     """What a reader sees while a service starts; nothing where one is already there."""
 
-    def __init__(self, place: DeltaGenerator) -> None:
-        self.place = place
+    def __init__(self) -> None:
         self.bar: DeltaGenerator | None = None
 
     def __call__(self, seconds: float) -> None:
@@ -124,7 +124,7 @@ class _Starting:
         if self.bar is not None:
             self.bar.progress(share, text=words)
             return
-        with self.place.container(gap="small"):
+        with st.container(gap="small"):
             st.subheader(":material/hourglass_top: Starting the training service", anchor=False)
             st.markdown("It trains your networks in the background, and goes on when you close this page.")
             self.bar = st.progress(share, text=words)

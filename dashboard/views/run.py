@@ -19,6 +19,8 @@ STOPPING = "run.stopping"
 """Where the session keeps the attempt that it asked to stop."""
 TROUBLE = "run.trouble"
 """And why a request was refused, until that has been shown."""
+STOP_WIDTH = 130
+"""Pixels of the button that stops and resumes, whatever it says."""
 
 
 @guarded
@@ -80,14 +82,15 @@ def _header(service: Client, run_id: UUID, shown_as: RunState) -> None:
         show_trouble(trouble)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         with st.container(gap=None, width="content"):
-            st.title(plain(run.name), anchor=False)
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.title(plain(run.name), anchor=False, width="content")
+                state_badge(run)
             model = title_of(service, "models", run.config.model.get("name", ""))
             task = title_of(service, "tasks", run.config.task.get("name", ""))
             weights = f" · {count(run.summary.parameters)} weights" if run.summary.parameters else ""
             attempt = f" · attempt {run.attempt}" if run.attempt > 1 else ""
             st.caption(f"Run {run.number} · {plain(model)} on {plain(task)}{weights}{attempt}")
         with st.container(horizontal=True, width="content", vertical_alignment="center"):
-            state_badge(run)
             stopping = st.session_state.get(STOPPING) == (run.id, run.attempt)
             _buttons(service, run, stopping)
     _state_words(run)
@@ -97,23 +100,27 @@ def _header(service: Client, run_id: UUID, shown_as: RunState) -> None:
 
 
 def _buttons(service: Client, run: Run, stopping: bool) -> None:
+    # One place of one width for both: a button that moves while the mouse is down loses the click.
+    place = st.container(width=STOP_WIDTH, key="stop-or-resume")
     if not run.state.is_over:
         label = "Stopping …" if stopping else "Stop"
         about = "It writes a checkpoint and ends within 10 s; it can be resumed."
-        st.button(
+        place.button(
             label,
             icon=":material/stop:",
             key="stop",
+            width="stretch",
             disabled=stopping,
             help=about,
             on_click=_ask_to_stop,
             args=(service, run),
         )
-    if run.can_resume:
-        st.button(
+    elif run.can_resume:
+        place.button(
             "Resume",
             icon=":material/play_arrow:",
             key="resume",
+            width="stretch",
             type="primary",
             on_click=_ask,
             args=(partial(service.resume, run.id),),

@@ -67,6 +67,30 @@ def view(page: Page) -> list[float]:
     return list(plot(page, "[...n._fullLayout.xaxis.range, ...n._fullLayout.yaxis.range]"))
 
 
+def watch_places(page: Page, *names: str) -> Callable[[], dict[str, set[tuple[int, int]]]]:
+    """Notes at every frame where the buttons stand that a mouse can reach; call it for the places of each."""
+    page.evaluate(
+        """(names) => {
+            window.places = Object.fromEntries(names.map((name) => [name, []]));
+            const look = () => {
+                for (const button of document.querySelectorAll("[data-testid=stMain] button")) {
+                    const name = names.find((n) => button.innerText.endsWith(n));
+                    const {x, y, width, height} = button.getBoundingClientRect();
+                    const there = document.elementFromPoint(x + width / 2, y + height / 2);
+                    if (!name || !button.contains(there)) continue;
+                    window.places[name].push([Math.round(x), Math.round(y)]);
+                }
+                requestAnimationFrame(look);
+            };
+            look();
+        }""",
+        list(names),
+    )
+    return lambda: {
+        name: {(x, y) for x, y in where} for name, where in page.evaluate("window.places").items()
+    }
+
+
 def runs(unfold: Unfold) -> list[dict[str, Any]]:
     return list(unfold.api.get("/runs").json()["runs"])
 
@@ -110,6 +134,7 @@ def test_launch_watch_zoom_stop_resume_compare_share_delete(
     # Stop one, resume it.
     page.goto(f"{unfold.url}/run?run={chosen['id']}")
     page.wait_for_selector(f"{PLOT} .main-svg")
+    places = watch_places(page, "Stop", "Resume", "Launch again")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Resume it to go on")).to_be_visible()
     until(lambda: state(unfold, chosen["id"]) == "stopped", "the stop")
@@ -120,6 +145,10 @@ def test_launch_watch_zoom_stop_resume_compare_share_delete(
         lambda: unfold.api.get(f"/runs/{chosen['id']}").json()["step"] > stopped_at, "steps after the resume"
     )
     assert unfold.api.get(f"/runs/{chosen['id']}").json()["attempt"] == 2
+    # A button that moves while the mouse is down loses the click: none did, and the two stood in one place.
+    seen = places()
+    assert {name: len(where) for name, where in seen.items()} == {"Stop": 1, "Resume": 1, "Launch again": 1}
+    assert seen["Stop"] == seen["Resume"]
 
     # Compare with another metric and axis, copy the link, reopen it in a fresh profile: the same view.
     page.goto(f"{unfold.url}/compare?runs={','.join(order)}")
