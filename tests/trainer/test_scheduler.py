@@ -316,7 +316,7 @@ def test_a_worker_that_ends_while_it_is_being_told_to_is_not_left_running_in_the
 def test_a_worker_killed_by_signal_9_shows_as_interrupted_and_its_next_attempt_starts(
     store: Store, tmp_path: Path
 ) -> None:
-    scheduler = Scheduler(store, LocalEngine(tmp_path, 1, work=workers.sleep, preload=()), URL)
+    scheduler = Scheduler(store, LocalEngine(tmp_path, 1, work=workers.sleep), URL)
     scheduler.start()
     try:
         run = queue(store, tmp_path)

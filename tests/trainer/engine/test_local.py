@@ -65,7 +65,7 @@ class Bench:
         self.news = threading.Event()
 
     def engine(self, work: Callable[[Assignment], None], slots: int = 2) -> LocalEngine:
-        engine = LocalEngine(self.folder, slots, work=work, preload=())
+        engine = LocalEngine(self.folder, slots, work=work)
         engine.start(self.news.set)
         self.engines.append(engine)
         return engine
