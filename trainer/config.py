@@ -29,7 +29,7 @@ from trainer.schema import (
     SettingError,
     TrainingConfig,
 )
-from trainer.scoring import RULES
+from trainer.scoring import as_learnt
 from trainer.seeds import derived_seed
 from trainer.tasks import TASKS
 from trainer.tasks.base import Batch, Corpora, Task, TaskConfig, TaskSpec
@@ -301,9 +301,7 @@ def _seconds_per_update(network: Network[Any], resolved: Resolved, training: Tra
     task = resolved.task
     if training.longest is not None:
         task = resolved.task_at((resolved.shortest + training.longest) // 2)
-    one = task.draw_validation(1, torch.Generator().manual_seed(0))
-    if (rescore := RULES[training.loss_at]) is not None:
-        one = rescore(one)
+    one = as_learnt(task.draw_validation(1, torch.Generator().manual_seed(0)), training.loss_at)
     per_sequence = 3 * network.multiplications_per_timestep() * _REPEATS  # of one timestep
     rows = max(1, min(training.batch_size, int(_MEASURED_OPERATIONS / per_sequence)))
     most = max(1, int(_MEASURED_OPERATIONS / (per_sequence * rows)))

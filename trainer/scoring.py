@@ -37,3 +37,9 @@ def at_all(batch: Batch) -> Batch:
 
 RULES: dict[str, Callable[[Batch], Batch] | None] = {"task": None, "last": at_last, "all": at_all}
 """By the setting ``loss_at``; None leaves the batch as it is."""
+
+
+def as_learnt(batch: Batch, loss_at: str) -> Batch:
+    """The batch with losses where a run with the setting ``loss_at`` has them in training."""
+    rescore = RULES[loss_at]
+    return batch if rescore is None else rescore(batch)

@@ -42,6 +42,7 @@ from trainer.module import RecurrentTraining
 from trainer.recordings import RecordGradients, RecordSpectra
 from trainer.reporter import Reporter
 from trainer.schema import Assignment, End, RunConfig, RunState
+from trainer.scoring import as_learnt
 from trainer.seeds import derived_seed, generator
 
 LAST_WORD_SECONDS = 8.0
@@ -174,8 +175,10 @@ class _Attempt:
             EndInTime(self.reporter),
         ]
         if self.config.analysis.every is not None:
-            record = RecordGradients(self.reporter, self.config.training, self.config.analysis.every, probe)
-            callbacks[3:3] = [record, RecordSpectra(self.reporter, self.config.training)]
+            training = self.config.training
+            learnt = as_learnt(probe, training.loss_at)
+            record = RecordGradients(self.reporter, training, self.config.analysis.every, learnt)
+            callbacks[3:3] = [record, RecordSpectra(self.reporter, training)]
         self._describe(resolved, module)
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
         with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready

@@ -17,6 +17,7 @@ from torch import Tensor
 from models.base import Network, named_tensors
 from trainer.config import Resolved
 from trainer.schema import RunConfig, Series, VectorSeries, Wire
+from trainer.scoring import as_learnt
 from trainer.seeds import generator
 from trainer.tasks.base import Batch, Task
 
@@ -131,15 +132,19 @@ class Subject:
         return self.resolved.network().to(next(self.network.parameters()).dtype).eval()
 
     def drawn(self, sequences: int, seed: int | None = None) -> Batch:
-        """The first sequences of the run's own probe, or of that of another seed."""
+        """The first sequences of the run's own probe, or of that of another seed, as the task scores them."""
         drawn = max(sequences, self.config.analysis.probe_size)
         source = generator(self.config.seed if seed is None else seed, "probe")
         batch = self.task.draw_validation(drawn, source).rows(0, sequences)
         return batch.to(torch.device("cpu"), next(self.network.parameters()).dtype)
 
+    def learnt(self, sequences: int) -> Batch:
+        """The first sequences of the run's own probe, with losses where the run's training has them."""
+        return as_learnt(self.drawn(sequences), self.config.training.loss_at)
+
     def probe(self, sequences: int, length: int | None = None) -> Probe:
-        """A stretch of the first sequences of the run's own probe."""
-        return Probe(self.task, self.drawn(sequences), self.network, length)
+        """A stretch of the first sequences of the run's own probe, with the losses of training."""
+        return Probe(self.task, self.learnt(sequences), self.network, length)
 
     @property
     def parameters(self) -> int:

@@ -117,7 +117,7 @@ def recorded_gradient(subject: Subject) -> Gradient | None:
     newest = {name: series for name, series in subject.recorded.vectors.items() if series.steps}
     if not newest:
         return None
-    probe = subject.drawn(subject.config.analysis.probe_size)
+    probe = subject.learnt(subject.config.analysis.probe_size)
     return Gradient(
         of="the gradient",
         step=max(series.steps[-1] for series in newest.values()),
@@ -148,7 +148,7 @@ def last_loss_gradient(subject: Subject) -> Gradient | None:
     """
     if subject.step is None or not subject.state_names():
         return None
-    probe = subject.drawn(subject.config.analysis.probe_size)
+    probe = subject.learnt(subject.config.analysis.probe_size)
     cost = probe.length * subject.network.multiplications_per_timestep()
     batch = at_last(probe.rows(0, max(1, int(MULTIPLICATIONS / cost))))
     double = copy.deepcopy(subject.network).double().eval()

@@ -40,7 +40,7 @@ class TruncationSettings(ProbeSettings):
 def compute(subject: Subject, settings: TruncationSettings) -> TruncationView:
     """The run's own windows and the sweep of k2 on whole sequences; and the last timesteps, by lag."""
     subject.require_state("its gradient does not travel through time, so there is nothing to truncate.")
-    batch, training = subject.drawn(settings.sequences), subject.config.training
+    batch, training = subject.learnt(settings.sequences), subject.config.training
     length, most = batch.length, int(MOST_WORK / (subject.parameters + OTHER_WORK))  # timesteps
     sequences = max(1, min(settings.sequences, most // (2 * length)))  # a window may read as much twice
     affordable = most // sequences  # timesteps that all sequences read at once

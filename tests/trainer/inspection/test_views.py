@@ -97,6 +97,25 @@ def test_the_triangle_adds_up_to_autograds_gradient_of_the_stretch(length: int) 
     assert view.carried["c/0"][-1][-2] == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_losses_stand_where_the_runs_training_has_them() -> None:
+    """Target replication: the sum is wanted, and its error measured, at each of 12 timesteps."""
+    run = trained(lstm(), ADDING, {"loss_at": "all"})
+    _, network, probe = run.rebuilt()
+    outputs, _ = network(probe.inputs[:3])
+    loss = (outputs - probe.targets[:3, -1:]).square().mean()
+    roles = network.weight_roles()
+    view = cast(TriangleView, asked(run, "triangle", sequences=3).result)
+    for role, gradient in zip(roles, torch.autograd.grad(loss, [*roles.values()]), strict=True):
+        assert view.totals[role] == pytest.approx(float(gradient.norm()), rel=1e-4)
+    assert (numbers(view.states["h/0"]).diagonal() > 0).all()
+
+    text = trained(lstm(), TEXT, {"loss_at": "last"})
+    last = cast(TriangleView, asked(text, "triangle", sequences=3).result)
+    triangle = numbers(last.states["h/0"])
+    assert triangle[-1, -1] > 0
+    assert not triangle[:-1].any()
+
+
 def test_truncation_equals_the_meter_at_the_runs_own_windows_and_is_whole_at_the_full_reach() -> None:
     run = trained(lstm(), TEXT, {"k1": 4, "k2": 6, "batch_size": 8})
     view = cast(TruncationView, asked(run, "truncation", sequences=2).result)

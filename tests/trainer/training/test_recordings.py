@@ -77,6 +77,19 @@ def test_credit_is_the_gradient_at_markers_over_that_elsewhere(service: ServiceI
         assert recorded[STEPS] == pytest.approx(sum(marked) / sum(others), rel=1e-4)
 
 
+def test_the_gradient_is_that_of_the_losses_of_training(service: ServiceInMemory) -> None:
+    """With target replication every timestep has a loss: the state's gradient there is not what came back."""
+    network, probe, _ = trained(service, config({"name": "adding", "length": 12}, loss_at="all"))
+    state, outputs, states = network.initial_state(5), [], []
+    for t in range(12):
+        y_t, state = network.step(probe.inputs[:, t], state)
+        outputs.append(y_t)
+        states.append(state.h[0])
+    loss = (torch.stack(outputs, dim=1) - probe.targets[:, -1:]).square().mean()
+    norms = [float(gradient.norm()) for gradient in torch.autograd.grad(loss, states)]
+    assert service.vectors("h/0")[STEPS] == pytest.approx(norms, rel=1e-4)
+
+
 def test_truncation_compares_the_windows_gradient_with_the_full_one(service: ServiceInMemory) -> None:
     """k1 = 5, k2 = 10 on a stream of 20 characters; windows written out by hand, with detach."""
     network, probe, task = trained(service, config({"name": "characters", "length": 20}, k1=5, k2=10))
