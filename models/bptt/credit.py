@@ -21,19 +21,20 @@ class Credit(NamedTuple):
     informative: Tensor
     """(B,) float64: at the informative timesteps."""
     distractors: Tensor
-    """(B,) float64: at the others; NaN for a sequence that has no others."""
+    """(B,) float64: at the others; NaN for a sequence that has no others, and where the gradient is NaN."""
+    has_both: Tensor
+    """(B,) bool: whether the sequence has timesteps of either kind."""
 
     @property
     def means(self) -> tuple[Tensor, Tensor]:
         """Informative and distractors, scalars over all sequences that have both."""
-        both = ~self.distractors.isnan()
-        return self.informative[both].mean(), self.distractors[both].mean()
+        return self.informative[self.has_both].mean(), self.distractors[self.has_both].mean()
 
     @property
     def ratio(self) -> float:
         """Informative ÷ distractors, over all sequences that have both: above 1, the markers are heard best.
 
-        NaN where there is no gradient at all, infinite where the distractors alone get none.
+        NaN where there is no gradient at all or where one is NaN, infinite where the distractors alone get none.
         """
         informative, distractors = self.means
         return float(informative / distractors)
@@ -82,10 +83,11 @@ def credit(
     is_distractor = ~is_informative
     if lengths is not None:
         is_distractor &= torch.arange(length, device=lengths.device) < lengths[:, None]
+    has_both = is_informative.any(1) & is_distractor.any(1)
     found = {}
     for name, gradient in gradients.items():
         size = norms(gradient.flatten(0, 1)).view(length, batch_size).t().to(informative.device)
-        found[name] = Credit(_mean_where(size, is_informative), _mean_where(size, is_distractor))
+        found[name] = Credit(_mean_where(size, is_informative), _mean_where(size, is_distractor), has_both)
     return found
 
 

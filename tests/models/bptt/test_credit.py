@@ -83,6 +83,15 @@ def test_sequences_without_distractors_are_left_out_of_the_ratio() -> None:
     assert found.ratio == pytest.approx(float(found.informative[1] / found.distractors[1]))
 
 
+def test_a_gradient_that_is_no_number_leaves_no_ratio() -> None:
+    """A sequence whose distractors get NaN is not one without distractors: the others do not speak for it."""
+    gradient = torch.ones(3, 2, 4)  # (T, B, H)
+    gradient[1, 0, 2] = torch.nan
+    found = credit({"h/0": gradient}, torch.tensor([[0], [0]]))["h/0"]
+    assert math.isnan(found.ratio)
+    assert found.means[0] == 2
+
+
 def test_what_follows_a_sequences_end_counts_for_nothing() -> None:
     gradients = {"x": torch.tensor([[1.0, 8.0], [2.0, 3.0], [4.0, 5.0], [9.0, 6.0]])[:, :, None]}  # (T, B, 1)
     found = credit(gradients, torch.tensor([[1], [0]]), lengths=torch.tensor([3, 4]))["x"]
