@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from trainer.schema import Run, Series, VectorSeries
+from trainer.schema import EigenvalueSeries, Run, Series, VectorSeries
 
 METRICS = pa.schema(
     [
@@ -37,6 +37,17 @@ GRADIENTS = pa.schema(
         ("norm", pa.float64()),
     ]
 )
+EIGENVALUES = pa.schema(
+    [
+        ("run", pa.int64()),
+        ("run_id", pa.string()),
+        ("run_name", pa.string()),
+        ("matrix", pa.string()),
+        ("step", pa.int64()),
+        ("real", pa.float64()),
+        ("imaginary", pa.float64()),
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +57,7 @@ class Record:
     run: Run
     metrics: dict[str, Series]
     gradients: dict[str, VectorSeries]
+    eigenvalues: dict[str, EigenvalueSeries]
 
 
 def values(series: Series) -> list[float]:
@@ -73,18 +85,29 @@ def gradient_table(records: list[Record]) -> pa.Table:
         for quantity, vectors in record.gradients.items():
             for step, norms in zip(vectors.steps, vectors.norms, strict=True):
                 timesteps = list(range(len(norms)))
-                known = [math.nan if norm is None else norm for norm in norms]
-                parts.append(_part(GRADIENTS, record.run, quantity, [[step] * len(norms), timesteps, known]))
+                columns: list[list[Any]] = [[step] * len(norms), timesteps, _known(norms)]
+                parts.append(_part(GRADIENTS, record.run, quantity, columns))
+    return pa.concat_tables(parts)
+
+
+def eigenvalue_table(records: list[Record]) -> pa.Table:
+    """One row for each recorded eigenvalue of each recurrent matrix."""
+    parts = [EIGENVALUES.empty_table()]
+    for record in records:
+        for matrix, series in record.eigenvalues.items():
+            for step, real, imaginary in zip(series.steps, series.real, series.imaginary, strict=True):
+                columns: list[list[Any]] = [[step] * len(real), _known(real), _known(imaginary)]
+                parts.append(_part(EIGENVALUES, record.run, matrix, columns))
     return pa.concat_tables(parts)
 
 
 def write_csv(records: list[Record], folder: Path) -> list[Path]:
-    """``metrics.csv``, ``gradients.csv`` and ``runs.json``; the paths written."""
+    """``metrics.csv``, ``gradients.csv``, ``eigenvalues.csv`` and ``runs.json``; the paths written."""
     return _write_tables(records, folder, ".csv", csv.write_csv)
 
 
 def write_parquet(records: list[Record], folder: Path) -> list[Path]:
-    """``metrics.parquet``, ``gradients.parquet`` and ``runs.json``; the paths written."""
+    """The same tables as Parquet, and ``runs.json``; the paths written."""
     return _write_tables(records, folder, ".parquet", parquet.write_table)
 
 
@@ -117,6 +140,11 @@ def write_tensorboard(records: list[Record], folder: Path) -> list[Path]:
     return paths
 
 
+def _known(numbers: list[float | None]) -> list[float]:
+    """NaN where the number was not finite."""
+    return [math.nan if number is None else number for number in numbers]
+
+
 def _part(schema: pa.Schema, run: Run, quantity: str, columns: list[list[Any]]) -> pa.Table:
     """Rows of one quantity of one run: whose they are, then the columns that differ."""
     owner: list[Any] = [
@@ -129,8 +157,13 @@ def _part(schema: pa.Schema, run: Run, quantity: str, columns: list[list[Any]]) 
 def _write_tables(
     records: list[Record], folder: Path, suffix: str, write: Callable[[pa.Table, str], None]
 ) -> list[Path]:
+    tables = {
+        "metrics": metric_table(records),
+        "gradients": gradient_table(records),
+        "eigenvalues": eigenvalue_table(records),
+    }
     paths = []
-    for stem, rows in (("metrics", metric_table(records)), ("gradients", gradient_table(records))):
+    for stem, rows in tables.items():
         path = (folder / stem).with_suffix(suffix)
         write(rows, str(path))
         paths.append(path)

@@ -34,7 +34,7 @@ class Credit(NamedTuple):
     def ratio(self) -> float:
         """Informative ÷ distractors, over all sequences that have both: above 1, the markers are heard best.
 
-        NaN where there is no gradient at all or where one is NaN, infinite where the distractors alone get none.
+        NaN where there is no gradient at all or one is NaN, infinite where the distractors alone get none.
         """
         informative, distractors = self.means
         return float(informative / distractors)

@@ -171,6 +171,8 @@ def test_export_writes_what_the_service_holds(unfold: Any, tmp_path: Path) -> No
     assert list(metrics[metrics.metric == "loss"].step) == list(range(1, 13))
     gradients = pd.read_csv(tmp_path / "csv" / "gradients.csv")
     assert set(gradients.quantity) == {"h/0"}
+    eigenvalues = pd.read_csv(tmp_path / "csv" / "eigenvalues.csv")
+    assert set(eigenvalues.matrix) == {"Ws/0"}
     unfold("export", str(run["number"]), "-f", "parquet", "--out", str(tmp_path / "parquet"))
     assert len(pd.read_parquet(tmp_path / "parquet" / "metrics.parquet")) == len(metrics)
     unfold("export", str(run["number"]), "-f", "tensorboard", "--out", str(tmp_path / "tb"))

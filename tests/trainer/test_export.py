@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainer.export import Record, write_csv, write_parquet, write_tensorboard
-from trainer.schema import Run, RunConfig, RunState, Series, Summary, VectorSeries
+from trainer.schema import EigenvalueSeries, Run, RunConfig, RunState, Series, Summary, VectorSeries
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -45,7 +45,8 @@ def record(number: int) -> Record:
     )
     error = Series(step=[3], value=[0.125], seconds=[0.75], sequences=[96])
     gradient = VectorSeries(steps=[1, 3], norms=[[0.1, 0.2, 0.3], [1.0, None, 3.0]])
-    return Record(run, {"loss": loss, "validation/error": error}, {"h/0": gradient})
+    spectrum = EigenvalueSeries(steps=[0, 3], real=[[0.5, 0.5], [1.5]], imaginary=[[0.25, -0.25], [None]])
+    return Record(run, {"loss": loss, "validation/error": error}, {"h/0": gradient}, {"Ws/0": spectrum})
 
 
 RECORDS = [record(1), record(2)]
@@ -74,17 +75,27 @@ def check_gradients(gradients: pd.DataFrame) -> None:
     assert math.isnan(list(one.norm)[4])
 
 
+def check_eigenvalues(eigenvalues: pd.DataFrame) -> None:
+    assert list(eigenvalues) == ["run", "run_id", "run_name", "matrix", "step", "real", "imaginary"]
+    two = eigenvalues[(eigenvalues.run == 2) & (eigenvalues.matrix == "Ws/0")]
+    assert list(zip(two.step, two.real, strict=True)) == [(0, 0.5), (0, 0.5), (3, 1.5)]
+    assert list(two.imaginary)[:2] == [0.25, -0.25]
+    assert math.isnan(list(two.imaginary)[2])
+
+
 def test_csv_holds_every_point_and_timestep(tmp_path: Path) -> None:
-    metrics, gradients, runs = write_csv(RECORDS, tmp_path)
+    metrics, gradients, eigenvalues, runs = write_csv(RECORDS, tmp_path)
     check_metrics(pd.read_csv(metrics))
     check_gradients(pd.read_csv(gradients))
+    check_eigenvalues(pd.read_csv(eigenvalues))
     assert [run["config"]["seed"] for run in json.loads(runs.read_text())] == [1, 2]
 
 
 def test_parquet_holds_the_same(tmp_path: Path) -> None:
-    metrics, gradients, _ = write_parquet(RECORDS, tmp_path)
+    metrics, gradients, eigenvalues, _ = write_parquet(RECORDS, tmp_path)
     check_metrics(parquet.read_table(metrics).to_pandas())
     check_gradients(parquet.read_table(gradients).to_pandas())
+    check_eigenvalues(parquet.read_table(eigenvalues).to_pandas())
 
 
 def test_tensorboard_shows_each_run_with_its_steps_values_and_times(tmp_path: Path) -> None:
@@ -106,7 +117,7 @@ def test_tensorboard_shows_each_run_with_its_steps_values_and_times(tmp_path: Pa
 @pytest.mark.parametrize("write", [write_csv, write_parquet, write_tensorboard])
 def test_a_run_that_recorded_nothing_can_be_exported(tmp_path: Path, write: object) -> None:
     assert callable(write)
-    for path in write([Record(RECORDS[0].run, {}, {})], tmp_path):
+    for path in write([Record(RECORDS[0].run, {}, {}, {})], tmp_path):
         assert path.exists()
     if write is write_csv:
         assert len(pd.read_csv(tmp_path / "metrics.csv")) == 0

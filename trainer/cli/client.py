@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from trainer.host import find_service, hosting
 from trainer.schema import (
     Catalog,
+    EigenvalueSeries,
     ErrorBody,
     FieldError,
     LogLine,
@@ -117,6 +118,10 @@ class Client:
     def gradients(self, run_id: UUID) -> dict[str, VectorSeries]:
         body = self._call("GET", f"/runs/{run_id}/gradients")
         return TypeAdapter(dict[str, VectorSeries]).validate_json(body)
+
+    def eigenvalues(self, run_id: UUID) -> dict[str, EigenvalueSeries]:
+        body = self._call("GET", f"/runs/{run_id}/eigenvalues")
+        return TypeAdapter(dict[str, EigenvalueSeries]).validate_json(body)
 
     def samples(self, run_id: UUID) -> list[Sample]:
         return TypeAdapter(list[Sample]).validate_json(self._call("GET", f"/runs/{run_id}/samples"))

@@ -36,7 +36,8 @@ def export(
     """Write every metric of one or more runs to files.
 
     csv and parquet: metrics (run, metric, step, seconds, sequences, value), gradients (run, quantity, step,
-    timestep, norm), and runs.json with the configurations. tensorboard: a folder of event files for each run.
+    timestep, norm), eigenvalues (run, matrix, step, real, imaginary), and runs.json with the configurations.
+    tensorboard: a folder of event files for each run.
 
     Examples:
 
@@ -46,7 +47,10 @@ def export(
     """
     with errors_told(), connected(settings()) as client:
         found = {run.id: run for run in map(client.find, runs)}
-        records = [Record(run, client.metrics(run.id), client.gradients(run.id)) for run in found.values()]
+        records = [
+            Record(run, client.metrics(run.id), client.gradients(run.id), client.eigenvalues(run.id))
+            for run in found.values()
+        ]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             paths = WRITERS[fmt](records, folder)
