@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from urllib.parse import quote
 from uuid import UUID
 
 import streamlit as st
@@ -13,18 +12,19 @@ from dashboard.charts.compare import METRICS, GradientCurve, metric_figure, time
 from dashboard.charts.curves import X_TITLES, Curve
 from dashboard.charts.export import curves_csv, standalone_html
 from dashboard.charts.lengths import has_errors, length_figure
-from dashboard.charts.settings import differing
 from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.client import Client, NotFound
 from dashboard.components.copy_button import copy_button
 from dashboard.components.live_plot import live_plot
 from dashboard.session import client, guarded, guarded_part
-from dashboard.text import number, plain, share
+from dashboard.text import plain
 from dashboard.theme import run_color, run_dash, run_mark
+from dashboard.views.compare_table import differences
 from dashboard.views.parts import (
     LIVE_EVERY,
     MOST_BESIDE,
     colour_mark,
+    heading,
     labels,
     length_curve,
     model_entry,
@@ -81,7 +81,7 @@ def _live(service: Client, ids: Sequence[UUID], *, polling: bool) -> None:
     _curves(service, runs)
     _through_time(service, runs)
     _longer(service, runs)
-    _table(runs)
+    differences(runs)
 
 
 def _add_older(service: Client, known: dict[UUID, Run], asked: Sequence[UUID]) -> int:
@@ -275,10 +275,10 @@ def _recorded_at_rest(
 def _through_time(service: Client, runs: Sequence[Run]) -> None:
     recorded = {run.id: _recorded(service, run) for run in runs}
     quantities = sorted({name for vectors in recorded.values() for name in vectors}, key=quantity_order)
-    st.markdown("#### Gradient through time", anchors=False)
-    st.caption(
+    heading(
+        "Gradient through time",
         "How much of the loss's gradient reaches each timestep, at each run's newest recording. A straight "
-        "slope down to the left is exponential vanishing; a flatter curve learns longer links."
+        "slope down to the left is exponential vanishing; a flatter curve learns longer links.",
     )
     first, *others = [str(run.id) for run in runs[: 1 + MOST_BESIDE]]
     st.page_link(
@@ -340,10 +340,10 @@ def _longer(service: Client, runs: Sequence[Run]) -> None:
     entries = [task_entry(service, run) for run in tested]
     units = {entry.error_unit if errors else entry.loss_unit for entry in entries if entry} - {""}
     levels = {c.error if errors else c.loss for run in tested if (c := run.summary.chance)}
-    st.markdown("#### Longer than in training", anchors=False)
-    st.caption(
+    heading(
+        "Longer than in training",
         "Each trained network on fresh sequences of growing length. Flat means that it found the rule; "
-        "rising means that it learnt the length as well."
+        "rising means that it learnt the length as well.",
     )
     live_plot(
         length_figure(
@@ -355,47 +355,6 @@ def _longer(service: Client, runs: Sequence[Run]) -> None:
         description=f"Test error against the length of the test sequences for {len(tested)} runs",
         file_name="compare-lengths",
     )
-
-
-def _table(runs: Sequence[Run]) -> None:
-    names = labels(runs)
-    different = differing([run.config for run in runs])
-    st.markdown("#### What differs", anchors=False)
-    if not different or not different[0]:
-        st.caption(
-            "These runs have the same settings, seed included." if len(runs) > 1 else "Add a second run."
-        )
-    else:
-        st.caption("Only the settings in which these runs differ, then what they reached.")
-    rows = [
-        {
-            "": _swatch(run_color(run.number)),
-            "run": names[run.id],
-            **settings,
-            "best validation loss": number(run.summary.best_validation_loss),
-            "best validation error": share(run.summary.best_validation_error),
-            "updates clipped": share(run.summary.clip_rate),
-            "steps per second": number(run.summary.steps_per_second),
-            "solved": {None: "–", True: "yes", False: "no"}[run.summary.solved],
-        }
-        for run, settings in zip(runs, different, strict=True)
-    ]
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="differences",
-        column_config={
-            "": st.column_config.ImageColumn("", pinned=True, width=36),
-            "run": st.column_config.TextColumn("run", pinned=True, width="medium"),
-        },
-    )
-
-
-def _swatch(color: str) -> str:
-    """The run's colour as a picture for a table cell."""
-    circle = f"<circle cx='5' cy='5' r='3' fill='{color}'/>"
-    drawn = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 10 10'>{circle}</svg>"
-    return "data:image/svg+xml," + quote(drawn)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from dashboard.charts.weights import role_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import share
 from dashboard.theme import RUN_COLORS
-from dashboard.views.inside_parts import Look, heading
+from dashboard.views.inside_parts import Look
 from dashboard.views.inside_recorded import POINTS, draw_over_training
-from dashboard.views.parts import letters_of
+from dashboard.views.parts import heading, letters_of
 from trainer.schema import CliffView, JacobiansView
 
 SPECTRA = 50

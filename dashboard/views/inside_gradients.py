@@ -22,9 +22,9 @@ from dashboard.charts.weights import role_colors, role_order, role_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import number, plain
 from dashboard.theme import RUN_COLORS, run_color, run_dash
-from dashboard.views.inside_parts import Look, choose, heading
+from dashboard.views.inside_parts import Look, choose
 from dashboard.views.inside_recorded import draw_over_training
-from dashboard.views.parts import model_entry
+from dashboard.views.parts import heading, model_entry
 from trainer.schema import (
     CreditView,
     DiagnosisView,

@@ -150,11 +150,3 @@ def choose(label: str, options: Sequence[str], *, key: str, words: Callable[[str
 
     chosen: str = st.selectbox(label, options, format_func=words, key=key, on_change=remember, width=width)
     return chosen
-
-
-def heading(title: str, about: str = "") -> None:
-    """Over a plot: what it is, and how to read it."""
-    with st.container(gap=None):
-        st.markdown(f"#### {title}", anchors=False)
-        if about:
-            st.caption(about)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dashboard.charts.recorded import recorded_figure
 from dashboard.charts.style import AxisType
 from dashboard.components.live_plot import live_plot
-from dashboard.views.inside_parts import Look, heading
+from dashboard.views.inside_parts import Look
+from dashboard.views.parts import heading
 
 POINTS = 600
 """Points per curve."""

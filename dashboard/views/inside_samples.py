@@ -13,8 +13,8 @@ from dashboard.charts.samples import forecast_figure, sequence_figure
 from dashboard.components.live_plot import live_plot
 from dashboard.fields import label_of
 from dashboard.text import number, plain, share
-from dashboard.views.inside_parts import Look, heading
-from dashboard.views.parts import task_entry
+from dashboard.views.inside_parts import Look
+from dashboard.views.parts import heading, task_entry
 from trainer.schema import (
     CatalogEntry,
     ForecastSample,

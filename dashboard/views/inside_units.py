@@ -22,9 +22,9 @@ from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import number, plain, share
 from dashboard.theme import RUN_COLORS, run_color, run_dash
-from dashboard.views.inside_parts import Look, choose, heading
+from dashboard.views.inside_parts import Look, choose
 from dashboard.views.inside_samples import draw_samples, verdict, wrong_words
-from dashboard.views.parts import letters_of, task_entry
+from dashboard.views.parts import heading, letters_of, task_entry
 from trainer.schema import GatesView, Grid, PlacesView, SurgerySide, SurgeryView
 
 FIRST_SHOWN = 4

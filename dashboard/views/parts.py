@@ -1,4 +1,4 @@
-"""What the Run and Compare pages share."""
+"""What several pages share."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from trainer.schema import Catalog, CatalogEntry, Letter, Run, ViewEntry
 
 LIVE_EVERY = 1.0
 """Seconds between two looks at a run that is training."""
+NEWEST = 2**62
+"""Stands for the newest recording: later than any step."""
 MOST_BESIDE = 4
 """Other runs that the page Inside shows together with one."""
 
@@ -101,3 +103,34 @@ def run_ids(text: str) -> list[UUID]:
         except ValueError:
             continue
     return list(dict.fromkeys(ids))
+
+
+def heading(title: str, about: str = "") -> None:
+    """Over a plot: what it is, and how to read it."""
+    with st.container(gap=None):
+        st.markdown(f"#### {title}", anchors=False)
+        if about:
+            st.caption(about)
+
+
+def empty(about: str) -> None:
+    with st.container(height=240, horizontal_alignment="center", vertical_alignment="center", border=False):
+        st.caption(about)
+
+
+def choose_step(label: str, steps: Sequence[int], *, key: str) -> int:
+    """One of the recorded ``steps``, or whatever is the newest: that moves on by itself while the run trains.
+
+    The chosen step stays among the options even when the service thins the recordings around it.
+    """
+    chosen = st.session_state.get(key, NEWEST)
+    options = sorted({*steps, *([] if chosen == NEWEST else [chosen])})
+    picked: int = st.select_slider(
+        label,
+        [*options, NEWEST],
+        value=NEWEST,
+        format_func=lambda step: "newest" if step == NEWEST else f"{step:,}",
+        key=key,
+        width=420,
+    )
+    return picked

@@ -12,7 +12,8 @@ from dashboard.client import Client, NotFound, Trouble
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import count, duration, number, plain, share
 from dashboard.views.parts import LIVE_EVERY, is_there, run_ids, state_badge, title_of
-from dashboard.views.run_sections import configuration, learning, log, samples, through_time
+from dashboard.views.run_samples import samples
+from dashboard.views.run_sections import configuration, learning, log, through_time
 from trainer.schema import Run, RunState
 
 STOPPING = "run.stopping"

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from models.base import Network
 from tests.trainer.training.conftest import ServiceInMemory
@@ -86,6 +87,10 @@ def asked_raw(run: Trained, view: str, **settings: Any) -> tuple[int, dict[str, 
         Question(view=view, settings=settings, config=run.config, step=run.step, checkpoint=run.data)
     )
     return reply.status, json.loads(reply.body)
+
+
+def numbers(rows: list[list[float | None]]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 ADDING = {"name": "adding", "length": 12}

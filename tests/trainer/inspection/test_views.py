@@ -15,7 +15,7 @@ from models import MODELS
 from models.base import Network, named_tensors
 from models.bptt.credit import credit, credit_gradients
 from models.bptt.truncation import truncation_meter
-from tests.trainer.inspection.making import ADDING, TEXT, asked, asked_raw, lstm, trained
+from tests.trainer.inspection.making import ADDING, TEXT, asked, asked_raw, lstm, numbers, trained
 from trainer.corpora import builtin_corpora
 from trainer.inspection import VIEWS
 from trainer.inspection.base import curve
@@ -47,10 +47,6 @@ def loss_of(task: Task, batch: Batch, count: int, begin: int = 0) -> Any:
         return task.elementwise_loss(outputs[:, batch.first - begin :], targets).mean()
 
     return loss
-
-
-def numbers(rows: list[list[float | None]]) -> Tensor:
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -95,25 +91,6 @@ def test_the_triangle_adds_up_to_autograds_gradient_of_the_stretch(length: int) 
     forget = network.gates(probe.inputs[:3, begin:], state)["f/0"]
     expected = forget[:, -1].mean()  # one step back
     assert view.carried["c/0"][-1][-2] == pytest.approx(float(expected), rel=1e-4)
-
-
-def test_losses_stand_where_the_runs_training_has_them() -> None:
-    """Target replication: the sum is wanted, and its error measured, at each of 12 timesteps."""
-    run = trained(lstm(), ADDING, {"loss_at": "all"})
-    _, network, probe = run.rebuilt()
-    outputs, _ = network(probe.inputs[:3])
-    loss = (outputs - probe.targets[:3, -1:]).square().mean()
-    roles = network.weight_roles()
-    view = cast(TriangleView, asked(run, "triangle", sequences=3).result)
-    for role, gradient in zip(roles, torch.autograd.grad(loss, [*roles.values()]), strict=True):
-        assert view.totals[role] == pytest.approx(float(gradient.norm()), rel=1e-4)
-    assert (numbers(view.states["h/0"]).diagonal() > 0).all()
-
-    text = trained(lstm(), TEXT, {"loss_at": "last"})
-    last = cast(TriangleView, asked(text, "triangle", sequences=3).result)
-    triangle = numbers(last.states["h/0"])
-    assert triangle[-1, -1] > 0
-    assert not triangle[:-1].any()
 
 
 def test_truncation_equals_the_meter_at_the_runs_own_windows_and_is_whole_at_the_full_reach() -> None:
