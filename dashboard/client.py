@@ -53,6 +53,9 @@ INSPECTION_TIMEOUT = httpx.Timeout(120.0, connect=3.0)
 class Trouble(Exception):  # noqa: N818 - named for what the reader of the page is in
     """A request that did not work. ``message`` says what happened, ``remedy`` what to do."""
 
+    address: ServiceAddress | None = None
+    """Of the service that was asked, where the trouble lies in reaching it."""
+
     def __init__(self, message: str, remedy: str = "", errors: Iterable[FieldError] = ()) -> None:
         super().__init__(f"{message} {remedy}".strip())
         self.message = message
@@ -285,13 +288,17 @@ class Client:
         try:
             response = retrying(self._http.request, method, path, **options)
         except httpx.TransportError as error:
-            raise ServiceAway(
+            away = ServiceAway(
                 f"The training service at {self.address.url} does not answer.",
                 "Runs that were training go on if the service is only out of reach. Try again in a moment.",
-            ) from error
+            )
+            away.address = self.address
+            raise away from error
         if response.is_success:
             return response
-        raise _trouble(response, self.address.url)
+        trouble = _trouble(response, self.address.url)
+        trouble.address = self.address
+        raise trouble
 
 
 def _trouble(response: httpx.Response, url: str) -> Trouble:

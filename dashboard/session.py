@@ -38,15 +38,16 @@ def client() -> Client:
     Raises ServiceAway where there is none: ``guarded`` below shows that.
     """
     connection = _connection()
-    if connection.client is not None:
-        return connection.client
-    starting = _Starting()
-    with connection.lock:
-        if connection.client is None:
-            connection.client = connect(os.environ, waiting=starting)
-    if starting.bar is not None:
-        st.rerun()  # with the bar's place gone: parts at other places later would all be drawn anew
-    return connection.client
+    place = st.empty()  # at every run: were it not always there, all below it would be drawn anew
+    if (known := connection.client) is not None:  # read once: another session may forget it meanwhile
+        return known
+    try:
+        with connection.lock:
+            found = connection.client or connect(os.environ, waiting=_Starting(place))
+            connection.client = found
+    finally:
+        place.empty()
+    return found
 
 
 def forget() -> None:
@@ -74,7 +75,8 @@ def guarded_part(draw: Callable[[], None]) -> Callable[[], None]:
     """A fragment of a page. Several may find the service away at once: the page then says so, once.
 
     A service that lives but did not answer this one request is told where the answer would stand; starting
-    the page over could go on for ever.
+    the page over could go on for ever. Where another session has found a new service since, the page starts
+    over with that one.
     """
 
     @wraps(draw)
@@ -83,6 +85,8 @@ def guarded_part(draw: Callable[[], None]) -> Callable[[], None]:
             draw()
         except (ServiceAway, WrongToken) as trouble:
             known = _connection().client
+            if known is not None and known.address != (trouble.address or known.address):
+                st.rerun()
             if known is not None and known.healthy():
                 show_trouble(trouble)
                 return
@@ -115,7 +119,8 @@ def show_trouble(trouble: Trouble) -> None:
 class _Starting:
     """What a reader sees while a service starts; nothing where one is already there."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: DeltaGenerator) -> None:
+        self.place = place
         self.bar: DeltaGenerator | None = None
 
     def __call__(self, seconds: float) -> None:
@@ -124,7 +129,7 @@ class _Starting:
         if self.bar is not None:
             self.bar.progress(share, text=words)
             return
-        with st.container(gap="small"):
+        with self.place.container(gap="small"):
             st.subheader(":material/hourglass_top: Starting the training service", anchor=False)
             st.markdown("It trains your networks in the background, and goes on when you close this page.")
             self.bar = st.progress(share, text=words)

@@ -96,7 +96,7 @@ class RecordGradients(Recording):
                 self._compared(module, f"truncation/norm_ratio/{role}", match.norm_ratio)
 
     def _compared(self, module: RecurrentTraining, key: str, value: float) -> None:
-        if not math.isnan(value):  # no gradient at all: there is nothing to compare
+        if not math.isnan(value):  # no gradient at all, or one that is NaN: there is nothing to compare
             self.point(module, key, value)
 
 

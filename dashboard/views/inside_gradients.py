@@ -179,7 +179,7 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
     if len(present) < FEW:
         when = ", ".join(str(found.begin + 1 + t) for t in present)
         st.caption(
-            f"This task scores so few timesteps of the stretch ({when or 'none'}) that the triangle has "
+            f"Training has losses at few timesteps of this stretch ({when or 'none'}), so the triangle has "
             f"{len(present)} {'row' if len(present) == 1 else 'rows'}: the curve says it all."
         )
         _lags(look, curves, quantity, about)

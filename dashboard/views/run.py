@@ -20,7 +20,7 @@ STOPPING = "run.stopping"
 """Where the session keeps the attempt that it asked to stop."""
 TROUBLE = "run.trouble"
 """And why a request was refused, until that has been shown."""
-STOP_WIDTH = 130
+STOP_WIDTH = 150
 """Pixels of the button that stops and resumes, whatever it says."""
 
 
@@ -125,6 +125,15 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
             type="primary",
             on_click=_ask,
             args=(partial(service.resume, run.id),),
+        )
+    else:  # nothing else may move to where Stop was pressed
+        place.button(
+            "Stop",
+            icon=":material/stop:",
+            key="over",
+            width="stretch",
+            disabled=True,
+            help="The run is over.",
         )
     if st.button(
         "Launch again", icon=":material/replay:", key="again", help="With these settings, or others"

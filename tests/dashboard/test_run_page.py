@@ -172,6 +172,29 @@ def test_one_unanswered_request_of_a_living_service_is_told_in_its_place(
     assert "The training service is away" not in words(app)
 
 
+def test_a_part_whose_service_was_replaced_starts_the_page_over_with_the_new_one(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session found the new service. This page's parts still ask the old one, which stays away."""
+    (run,) = fake.add(make_run(1, state=RunState.RUNNING))
+    asked = []
+
+    def metrics(client: Client, *_args: object, **_options: object) -> object:
+        asked.append(client)
+        away = ServiceAway("No answer.", "Try again in a moment.")
+        away.address = (
+            client.address.model_copy(update={"token": "that of before"})
+            if len(asked) == 1
+            else client.address
+        )
+        raise away
+
+    monkeypatch.setattr(Client, "metrics", metrics)
+    app = open_page("views/run.py", run=str(run.id))
+    assert len(asked) == 2, "once before the page started over, once after"
+    assert "No answer" in words(app)
+
+
 def links(app: AppTest) -> dict[str, str]:
     """The query that each of the page's links takes along, by the link's label."""
     return {link.proto.label: link.proto.query_string for link in app.get("page_link")}

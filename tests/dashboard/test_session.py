@@ -58,21 +58,59 @@ def test_a_wrong_token_is_said(fake: FakeService, monkeypatch: pytest.MonkeyPatc
     assert not app.exception
 
 
+def starts_slowly(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks for the service finds none, and has to start one that takes half a second."""
+    text = ServiceAddress(url=url, token=TOKEN, pid=1).model_dump_json()
+    starter = folder / "starter.py"
+    starter.write_text(
+        "import os, pathlib, time\n"
+        "time.sleep(0.5)\n"
+        f"pathlib.Path(os.environ['UNFOLD_DATA'], 'service.json').write_text({text!r})\n",
+        encoding="utf-8",
+    )
+    monkeypatch.delenv("UNFOLD_URL", raising=False)
+    monkeypatch.setenv("UNFOLD_DATA", str(folder))
+    monkeypatch.setattr(locate, "COMMAND", (sys.executable, str(starter)))
+
+
 def test_the_page_waits_for_a_service_that_is_starting(
     fake: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(fake.app) as url:
-        text = ServiceAddress(url=url, token=TOKEN, pid=1).model_dump_json()
-        starter = tmp_path / "starter.py"
-        starter.write_text(
-            "import os, pathlib, time\n"
-            "time.sleep(0.5)\n"
-            f"pathlib.Path(os.environ['UNFOLD_DATA'], 'service.json').write_text({text!r})\n",
-            encoding="utf-8",
-        )
-        monkeypatch.delenv("UNFOLD_URL", raising=False)
-        monkeypatch.setenv("UNFOLD_DATA", str(tmp_path))
-        monkeypatch.setattr(locate, "COMMAND", (sys.executable, str(starter)))
+        starts_slowly(url, tmp_path, monkeypatch)
+        app = open_app()
+        assert titles(app).startswith("See how a recurrent network learns")
+        assert not app.exception
+
+
+def test_a_click_that_has_to_wait_for_the_service_is_not_lost(
+    fake: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session forgot the service, whose address is gone: this one's click finds it out."""
+    with served(fake.app) as url:
+        monkeypatch.setenv("UNFOLD_URL", url)
+        monkeypatch.setenv("UNFOLD_TOKEN", TOKEN)
+        app = open_app()
+        session.forget()
+        starts_slowly(url, tmp_path, monkeypatch)
+        app.button(key="welcome.demo").click().run()
+        assert len(fake.runs) == 3
+        assert titles(app).startswith("Compare runs")
+
+
+def test_a_service_forgotten_by_another_session_right_after_it_was_found_is_used_all_the_same(
+    fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lock:
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None:
+            session.forget()
+
+    with served(fake.app) as url:
+        monkeypatch.setenv("UNFOLD_URL", url)
+        monkeypatch.setenv("UNFOLD_TOKEN", TOKEN)
+        session._connection().lock = Lock()  # type: ignore[assignment]
         app = open_app()
         assert titles(app).startswith("See how a recurrent network learns")
         assert not app.exception

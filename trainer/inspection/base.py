@@ -63,6 +63,8 @@ class Recorded:
 class Probe:
     """A stretch of fresh sequences with the loss that training would give them.
 
+    The network runs free: one that is taught in training, by teacher forcing, hears its own outputs here.
+
     Args:
         task: judges outputs.
         batch: whole sequences.

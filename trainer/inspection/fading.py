@@ -136,7 +136,7 @@ def unfitted(gradient: Gradient) -> str:
     if gradient.last + 1 >= length:
         return f"A sequence of {_timesteps(length)} is too short for a decay to be fitted."
     return (
-        f"This task has losses from timestep {gradient.last + 1} on. What is recorded is the gradient of all "
+        f"Training has losses from timestep {gradient.last + 1} on. What is recorded is the gradient of all "
         "of them together, which stays large however fast that of each one fades: no decay is fitted to it."
     )
 
