@@ -47,7 +47,7 @@ def _row(run: Run, title_of: Callable[[str, str], str]) -> Mapping[str, Any]:
         "mark": run_mark(run.number),
         "number": run.number,
         "name": run.name,
-        "open": "Open",
+        "open": open_words(run),
         "state": [STATE_LABELS[run.state]],
         "progress": round(100 * run.step / run.config.training.steps),
         "network": title_of("models", str(run.config.model.get("name"))),
@@ -60,6 +60,11 @@ def _row(run: Run, title_of: Callable[[str, str], str]) -> Mapping[str, Any]:
         "created": run.created_at,
         "tags": list(run.tags),
     }
+
+
+def open_words(run: Run) -> str:
+    """On the button that opens a run: no two runs have the same."""
+    return f"Open {run.number}"
 
 
 def coloured(frame: pd.DataFrame) -> Any:

@@ -78,6 +78,13 @@ def decay_words(fits: DecaySeries | None, step: int) -> str:
     return fits.words[fits.steps.index(step)]
 
 
+def _unfitted(fits: DecaySeries | None, step: int) -> str:
+    """Why the legend has no words of a decay."""
+    if fits is None or step not in fits.steps:
+        return "no fit for this recording yet"
+    return "no fit: too few norms are finite and above 0"
+
+
 def has_pace(fits: DecaySeries) -> bool:
     """Whether any recording fades, or grows, evenly enough to say by how much a timestep."""
     return any(factor is not None for factor in fits.factor)
@@ -174,7 +181,7 @@ def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: s
                 xaxis="x2",
                 yaxis="y2",
                 mode="lines",
-                name=words or "nothing fitted",
+                name=words or _unfitted(fits, step),
                 showlegend=fits is not None,
                 line={"color": GREY, "width": 1.5, "dash": "dash"},
                 hoverinfo="skip",

@@ -62,9 +62,11 @@ def parting_words(view: RewindView) -> str:
     if parted is None and len(each[0]) == len(each[1]):
         idle = not any((*view.untouched.clipped, *view.changed.clipped))
         why = ": no gradient was so long that it was clipped" if idle and {*view.changes} <= CLIPS else ""
-        return f"Both futures are the same so far{why}." if each[0] else ""
+        made = len(each[0])
+        over = "this one update" if made == 1 else f"these {made:,} updates"
+        return f"Both futures were the same over {over}{why}." if made else ""
     if parted is None:
-        return "Both futures are the same as far as both go."
+        return "Both futures were the same as far as both went."
     if parted == view.steps[0]:
         return f"They part at once, at step {parted:,}."
     return f"They are the same up to step {parted - 1:,} and part at step {parted:,}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -160,7 +161,8 @@ def _choosers(service: Client, known: Mapping[UUID, Run]) -> tuple[Run, Weights]
         )
     model = title_of(service, "models", run.config.model.get("name", ""))
     task = title_of(service, "tasks", run.config.task.get("name", ""))
-    st.caption(f"{plain(model)} on {plain(task)} · step {run.step:,} of {run.config.training.steps:,}")
+    seen = f" · checkpoint of step {weights.step:,}" if weights.step is not None else ""
+    st.caption(f"{plain(model)} on {plain(task)} · step {run.step:,} of {run.config.training.steps:,}{seen}")
     return run, weights
 
 
@@ -194,10 +196,11 @@ def _choose_weights(run: Run, kept: Sequence[CheckpointInfo]) -> Weights:
     newest = max(by_step, default=None)
 
     def words(step: int) -> str:
+        """They stay while a run trains: others would close the open list, and come back as no option."""
         if step == NEWEST and newest is None:
             return "none" if run.state.is_over else "none yet"
         if step == NEWEST:
-            return f"newest (step {newest:,})"
+            return "the newest checkpoint"
         info = by_step.get(step)
         if info is None:
             return f"step {step:,} (not kept)"
@@ -205,14 +208,17 @@ def _choose_weights(run: Run, kept: Sequence[CheckpointInfo]) -> Weights:
         return f"step {step:,}{', the best' if info.is_best else ''}{loss}"
 
     def choose() -> None:
-        chosen = st.session_state["inside-checkpoint"]
+        chosen: int | str = st.session_state["inside-checkpoint"]
+        if isinstance(chosen, str):  # an option that went, or was renamed, while the list was open: its words
+            step = re.match(r"step ([\d,]+)", chosen)
+            chosen = int(step[1].replace(",", "")) if step else NEWEST
         if chosen == NEWEST:
             st.query_params.pop("checkpoint", None)
         else:
             st.query_params["checkpoint"] = str(chosen)
 
-    st.session_state["inside-checkpoint"] = wanted
     options = [NEWEST, *sorted({*by_step, wanted} - {NEWEST}, reverse=True)]
+    st.session_state["inside-checkpoint"] = wanted
     chosen: int = st.selectbox(
         "Weights of",
         options,

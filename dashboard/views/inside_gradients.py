@@ -35,7 +35,7 @@ from trainer.schema import (
 )
 
 RECORDINGS = 100
-"""Frames that the browser plays."""
+"""Frames that the browser plays: the very recordings that a diagnosis fits."""
 
 
 # --- Through time ------------------------------------------------------------------------------------
@@ -56,15 +56,18 @@ def draw_diagnosis(look: Look, found: DiagnosisView) -> None:
         else:
             st.caption("This run has recorded no gradient through time.")
         return
-    states = sorted(recorded, key=quantity_order)
+    # First what the sentences speak of; beside other runs, what most networks have.
+    told_of = "" if look.beside else found.state
+    states = sorted(recorded, key=lambda state: (state != told_of, quantity_order(state)))
     name = choose("State", states, key="through-state", words=quantity_title, width=280)
     newest = [sample.content for sample in look.service.samples(look.run.id, limit=3)]
     marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
     fit = found.fits.get(name)
+    has_line = fit is not None and has_pace(fit)
     heading(
         "Over the training, and at one step of it",
         "Left: each column is one recording. Right: the recording that the slider stands at"
-        + (", with the exponential that fits it best" if fit is not None and has_pace(fit) else "")
+        + (", with the exponential that fits it best, where it fades or grows evenly" if has_line else "")
         + ("; dotted: what decides the target." if marks else "."),
     )
     live_plot(
@@ -179,8 +182,9 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
     if len(present) < FEW:
         when = ", ".join(str(found.begin + 1 + t) for t in present)
         st.caption(
-            f"Training has losses at few timesteps of this stretch ({when or 'none'}), so the triangle has "
-            f"{len(present)} {'row' if len(present) == 1 else 'rows'}: the curve says it all."
+            f"Training has losses at few timesteps of this stretch ({when or 'none'}). The triangle would "
+            f"have {f'only {len(present)}' if present else 'no'} {'row' if len(present) == 1 else 'rows'}: "
+            "the curve below is drawn instead."
         )
         _lags(look, curves, quantity, about)
         return

@@ -118,8 +118,7 @@ def draw_card(
         type="primary",
         icon=":material/rocket_launch:",
         width="stretch",
-        disabled=estimate is None,
-        key="launch.go",
+        key="launch.go",  # never disabled: it would stay so for a moment after a mistake is mended
     )
     if errors:
         folded = "; ".join(map(plain, cells.hidden(errors)))
@@ -131,8 +130,10 @@ def draw_card(
         )
     for error in homeless:
         st.markdown(f":red[{plain(error.field)}: {plain(sentence(error))}]")
-    if pressed and launch:
+    if pressed and launch and estimate:
         start(service, launch)
+    elif pressed:
+        st.toast("Nothing was launched: a setting needs another value.", icon=":material/error:")
 
 
 def draw_name_and_tags(cells: Cells, origin: Run | None) -> tuple[str, list[str]]:

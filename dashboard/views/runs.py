@@ -10,7 +10,7 @@ from uuid import UUID
 import streamlit as st
 
 from dashboard.client import Client, Direction, Order, Trouble
-from dashboard.run_table import coloured, rows_of, selected_after, table
+from dashboard.run_table import coloured, open_words, rows_of, selected_after, table
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import many
 from dashboard.theme import STATE_HELP, STATE_LABELS
@@ -19,6 +19,11 @@ from dashboard.views.runs_dialogs import ASKING, open_dialog
 from trainer.schema import Catalog, Run, RunPage, RunState
 
 SELECTED, SHOWN, TABLE, LIMIT = "runs.selected", "runs.shown", "runs.table", "runs.limit"
+OPENED = "runs.opened"
+WANTED = "runs.wanted"
+"""Where the session keeps which button was pressed, until it is carried out."""
+COMPARE_WIDTH = 132
+"""Pixels, whatever it says: what stands beside it must not move under the mouse."""
 TROUBLE = "runs.trouble"
 """Where the session keeps why a request was refused, until that has been shown."""
 PAGE = 100
@@ -135,10 +140,11 @@ def draw_runs(service: Client, filters: dict[str, Any], polling: bool) -> None:
         return
     actions = st.container()
     selected = draw_table(service, runs)
+    carry_out(service, selected)
     with actions:  # above the table, which may be long; known only once it is drawn
-        draw_actions(service, selected, total, len(runs))
+        draw_actions(selected, total, len(runs))
     if total > len(runs) and st.button(
-        f"Show {min(PAGE, total - len(runs))} more", icon=":material/expand_more:"
+        f"Show {min(PAGE, total - len(runs))} more", icon=":material/expand_more:", key="runs.more"
     ):
         st.session_state[LIMIT] = limit + PAGE
         st.rerun(scope="fragment")
@@ -159,10 +165,14 @@ def fetch(service: Client, filters: dict[str, Any], limit: int) -> tuple[list[Ru
 def draw_table(service: Client, runs: Sequence[Run]) -> list[Run]:
     """The table; returns the runs selected in it.
 
-    A selection is kept by run, not by row: rows move when runs are launched, deleted or sorted.
+    A selection is kept by run, not by row: rows move when runs are launched, deleted or sorted. What was
+    ticked since the last drawing was ticked in the order of that one.
     """
     shown = [run.id for run in runs]
     before: list[UUID] = st.session_state.setdefault(SELECTED, [])
+    drawn = st.session_state.get(SHOWN, shown)
+    if drawn != shown and TABLE in st.session_state:
+        before = selected_after(st.session_state[TABLE]["selection"]["rows"], drawn, before)
     if st.session_state.get(SHOWN) != shown:
         st.session_state[SHOWN] = shown
         st.session_state[TABLE] = {"selection": {"rows": rows_of(before, shown), "columns": [], "cells": []}}
@@ -177,9 +187,10 @@ def draw_table(service: Client, runs: Sequence[Run]) -> list[Run]:
         column_config=columns(),
         alt="All runs that match the filters",
     )
-    clicked = st.session_state.get("runs.opened")
-    if clicked:
-        st.switch_page("views/run.py", query_params={"run": str(shown[clicked["row"]])})
+    if clicked := st.session_state.get(OPENED):  # by its words: the row is that of an older drawing
+        opened = next((run for run in runs if open_words(run) == clicked["label"]), None)
+        if opened is not None:
+            st.switch_page("views/run.py", query_params={"run": str(opened.id)})
     selected = selected_after(state["selection"]["rows"], shown, before)
     st.session_state[SELECTED] = selected
     by_id = {run.id: run for run in runs}
@@ -192,7 +203,7 @@ def columns() -> dict[str, Any]:
         "mark": config.TextColumn("", width=26, help="The run's colour in every plot.", alignment="center"),
         "number": None,
         "name": config.TextColumn("Name", width=188),
-        "open": config.ButtonColumn("", width=54, type="tertiary", key="runs.opened"),
+        "open": config.ButtonColumn("", width=66, type="tertiary", key=OPENED),
         "state": config.MultiselectColumn(
             "State",
             width=100,
@@ -231,53 +242,65 @@ def columns() -> dict[str, Any]:
 # --- What can be done with the selected runs ---------------------------------------------------------
 
 
-def draw_actions(service: Client, selected: Sequence[Run], total: int, shown: int) -> None:
-    ids = [run.id for run in selected]
+def draw_actions(selected: Sequence[Run], total: int, shown: int) -> None:
     if (trouble := st.session_state.pop(TROUBLE, None)) is not None:
         show_trouble(trouble)
+    chosen = len(selected)
+    stoppable = any(run.state in ACTIVE for run in selected)
+    resumable = any(run.can_resume for run in selected)
+    compare = f"Compare {chosen}" if chosen > 1 else "Compare"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs-actions"):
-        if st.button(
-            f"Compare {len(ids)}" if len(ids) > 1 else "Compare",
-            icon=":material/stacked_line_chart:",
-            type="primary",
-            disabled=len(ids) < 2,
-            help=None
-            if len(ids) > 1
-            else "Select two or more runs: tick the boxes at the left of the table.",
-        ):
+        _action(
+            "compare", compare, "stacked_line_chart", usable=chosen > 1, type="primary", width=COMPARE_WIDTH
+        )
+        _action("inside", "Inside", "troubleshoot", usable=chosen == 1)
+        _action("again", "Launch again", "content_copy", usable=chosen == 1)
+        _action("edit", "Rename or tag", "edit", usable=chosen > 0)
+        _action("stop", "Stop", "stop", usable=stoppable)
+        _action("resume", "Resume", "play_arrow", usable=resumable)
+        _action("delete", "Delete", "delete", usable=chosen > 0)
+        draw_count(chosen, total, shown)
+
+
+def _action(name: str, label: str, icon: str, *, usable: bool, **look: Any) -> None:
+    """A button that leaves word of what was pressed, for ``carry_out``.
+
+    A callback runs whatever the click's own rerun comes to; a pressed button's value is lost where the table,
+    just then, finds the runs' states changed and the page begins anew. And the callback knows only the
+    selection that was drawn last: a tick may have come since.
+    """
+    st.button(
+        label,
+        icon=f":material/{icon}:",
+        disabled=not usable,
+        help=HELP.get(name),
+        key=f"runs.do.{name}",
+        on_click=st.session_state.__setitem__,
+        args=(WANTED, name),
+        **look,
+    )
+
+
+def carry_out(service: Client, selected: Sequence[Run]) -> None:
+    """What was pressed, with the runs that are selected now."""
+    ids = [run.id for run in selected]
+    match st.session_state.pop(WANTED, None):
+        case "compare" if len(ids) > 1:
             st.switch_page("views/compare.py", query_params={"runs": ",".join(map(str, ids))})
-        if st.button("Inside", icon=":material/troubleshoot:", disabled=len(ids) != 1, help=ONE["inside"]):
+        case "inside" if len(ids) == 1:
             st.switch_page("views/inside.py", query_params={"run": str(ids[0])})
-        if st.button(
-            "Launch again", icon=":material/content_copy:", disabled=len(ids) != 1, help=ONE["again"]
-        ):
+        case "again" if len(ids) == 1:
             st.switch_page("views/launch.py", query_params={"from": str(ids[0])})
-        if st.button("Rename or tag", icon=":material/edit:", disabled=not ids):
-            ask("edit", ids)
-        stoppable = [run.id for run in selected if run.state in ACTIVE]
-        st.button(
-            "Stop",
-            icon=":material/stop:",
-            disabled=not stoppable,
-            help=ONE["stop"],
-            on_click=act,
-            args=(service.stop, stoppable),
-        )
-        resumable = [run.id for run in selected if run.can_resume]
-        st.button(
-            "Resume",
-            icon=":material/play_arrow:",
-            disabled=not resumable,
-            help=ONE["resume"],
-            on_click=act,
-            args=(service.resume, resumable),
-        )
-        if st.button("Delete", icon=":material/delete:", disabled=not ids):
-            ask("delete", ids)
-        draw_count(len(selected), total, shown)
+        case ("edit" | "delete") as question if ids:
+            ask(question, ids)
+        case "stop":
+            act(service.stop, [run.id for run in selected if run.state in ACTIVE])
+        case "resume":
+            act(service.resume, [run.id for run in selected if run.can_resume])
 
 
-ONE = {
+HELP = {
+    "compare": "Two or more runs side by side: tick the boxes at the left of the table.",
     "inside": "Looks into the one selected run: its gradients, gates and states.",
     "again": "Opens the launch form filled with the settings of the one selected run.",
     "stop": "Training saves its place and ends within 10 s. It can be resumed.",
@@ -299,17 +322,14 @@ def ask(question: str, ids: list[UUID]) -> None:
 
 
 def act(action: Callable[[UUID], Run], ids: Sequence[UUID]) -> None:
-    """Do something to each run, as a button's callback; where it is refused, leave why to be shown.
-
-    A callback runs whatever the click's own rerun comes to; a pressed button's value is lost where the table,
-    just then, finds the runs' states changed and the page begins anew.
-    """
+    """Do something to each run, then draw all anew; where it is refused, leave why to be shown."""
     for run_id in ids:
         try:
             action(run_id)
         except Trouble as trouble:
             st.session_state[TROUBLE] = trouble
-            return
+            break
+    st.rerun()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -147,14 +148,21 @@ def test_a_run_that_trains_is_followed_and_nothing_moves(unfold: Unfold, visit: 
         page.wait_for_selector(PLOT)
         page.wait_for_timeout(1000)  # the page's own parts have their places
         page.evaluate(WATCH)
-        weights = page.get_by_role("combobox", name="Weights of")
+        page.get_by_role("combobox", name="Weights of").click()
         header = page.get_by_text(" of 1,000,000")
-        before = weights.input_value(), header.inner_text()
-        for told, what in ((weights.input_value, "newer weights"), (header.inner_text, "a later step")):
-            until(lambda told=told: told() not in before, what)
-        assert weights.input_value().startswith("newest (step ")
-        newest = weights.input_value()
-        until(lambda: weights.input_value() != newest, "newer weights once more")
+
+        def told() -> list[str]:
+            """The run's step, and that of the checkpoint that is looked at."""
+            return re.findall(r"step ([\d,]+)", header.inner_text())
+
+        step, checkpoint = told()
+        until(lambda: told()[0] != step, "a later step")
+        until(lambda: told()[1] != checkpoint, "newer weights")
+        newer = told()[1]
+        until(lambda: told()[1] != newer, "newer weights once more")
+        # The list of weights, opened before all that, is still there to be picked from.
+        page.get_by_role("option", name="validation loss").last.click()
+        until(lambda: "checkpoint=" in page.evaluate("location.search"), "the chosen weights in the address")
         assert page.get_by_test_id("stAlert").count() == 0
         assert page.evaluate("[...window.seen.signs]") == ["fixed"]
         assert len(page.evaluate("[...window.seen.tops]")) == 1

@@ -27,6 +27,7 @@ from trainer.schema import (
     VectorSeries,
     ViewResult,
 )
+from trainer.service.inspection import MAX_RECORDINGS
 
 TITLES = {"diagnosis": "Gradient through time", "cliff": "Clipping"}
 FOUND = {
@@ -250,6 +251,48 @@ def test_where_nothing_could_be_fitted_a_line_says_why_and_no_empty_plot_is_draw
     assert "Its gradient is exactly 0 more than 6 timesteps back." in told
     assert "exponential that fits it best" not in told
     assert not drawn
+
+
+def test_a_fit_is_claimed_only_where_a_gradient_fades_evenly_and_every_frame_can_have_one(
+    open_page: Open, run: Run
+) -> None:
+    assert "the exponential that fits it best, where it fades or grows evenly" in words(
+        opened(open_page, run, "diagnosis")
+    )
+    assert inside_gradients.RECORDINGS == MAX_RECORDINGS
+
+
+def test_the_state_that_the_sentences_speak_of_is_shown_first_where_no_other_run_stands_beside(
+    open_page: Open, fake: FakeService, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = VectorSeries(steps=[0, 50, 100], norms=[[0.1, 0.2]] * 3)
+    monkeypatch.setattr(Client, "gradients", lambda *_args, **_options: {"c/0": vectors, "h/0": vectors})
+    found = RESULTS["diagnosis"]
+    assert isinstance(found, DiagnosisView)
+    assert opened(open_page, run, "diagnosis").selectbox(key="through-state").value == "h/0"
+    fake.answers["diagnosis"] = found.model_copy(update={"state": "c/0"})
+    st.cache_data.clear()
+    assert opened(open_page, run, "diagnosis").selectbox(key="through-state").value == "c/0"
+    asked = opened(open_page, run, "diagnosis", **{"through-state": "h/0"})
+    assert asked.selectbox(key="through-state").value == "h/0"
+    (other,) = fake.add(make_run(2))
+    beside = opened(open_page, run, "diagnosis", beside=str(other.id))
+    assert beside.selectbox(key="through-state").value == "h/0"
+
+
+@pytest.mark.parametrize(("losses", "told"), [(0, "have no rows"), (1, "have only 1 row:")])
+def test_where_few_losses_leave_no_triangle_a_curve_is_said_to_stand_for_it(
+    open_page: Open, fake: FakeService, run: Run, losses: int, told: str
+) -> None:
+    rows = [[0.0] * 4 for _ in range(4)]
+    rows[3] = [0.125 * losses] * 4
+    fake.answers["triangle"] = TRIANGLE.model_copy(
+        update={"states": {"h/0": rows}, "paths": {}, "carried": {}}
+    )
+    found = words(opened(open_page, run, "triangle"))
+    assert f"The triangle would {told}" in found
+    assert "the curve below is drawn instead" in found
+    assert "Every pair" not in found
 
 
 def test_a_network_without_state_says_why_no_gradient_travels(

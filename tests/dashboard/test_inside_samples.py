@@ -68,7 +68,7 @@ def test_changes_have_the_names_of_their_settings_and_where_the_futures_part_is_
 ) -> None:
     told = opened(open_page, fake, "rewind", REWIND)
     assert "Clip: norm → off" in told  # the fake view gives no title
-    assert "Both futures are the same" in told
+    assert "Both futures were the same" in told
 
 
 def test_what_surgery_held_is_told_in_the_networks_own_words(open_page: Open, fake: FakeService) -> None:

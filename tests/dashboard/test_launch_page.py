@@ -189,15 +189,27 @@ def test_an_error_stands_beside_its_field_and_nothing_is_launched(
         number(app, field).set_value(value).run()
     assert problem in beside(app, path)
     assert beside(app, "training.steps") == "", "and only there"
-    assert app.button(key="launch.go").disabled
+    app.button(key="launch.go").click().run()
+    assert "Nothing was launched" in app.toast[0].value
+    assert problem in beside(app, path)
     assert fake.launched == []
 
 
-def test_a_name_with_html_is_refused_beside_the_name(open_page: Open) -> None:
+def test_a_launch_right_after_a_mended_mistake_is_one(open_page: Open, fake: FakeService) -> None:
+    """Both come to the page in one message: the button may not still be the one that the mistake disabled."""
+    app = open_page(VIEW)
+    number(app, "model.hidden_size").set_value(3000).run()
+    number(app, "model.hidden_size").set_value(16)
+    app.button(key="launch.go").click().run()
+    assert [launch.config.model["hidden_size"] for launch in fake.launched] == [16]
+
+
+def test_a_name_with_html_is_refused_beside_the_name(open_page: Open, fake: FakeService) -> None:
     app = open_page(VIEW)
     app.text_input(key="launch.name").set_value("<b>mine</b>").run()
     assert "Leave out <, >" in beside(app, "launch.name")
-    assert app.button(key="launch.go").disabled
+    app.button(key="launch.go").click().run()
+    assert fake.launched == []
 
 
 def test_cost_and_chance_are_told_before_the_launch_and_asked_once(

@@ -157,6 +157,48 @@ def test_a_selection_follows_its_run_when_rows_move(open_page: Open, fake: FakeS
     assert fake.runs[chosen.id].state is RunState.QUEUED
 
 
+def test_what_was_ticked_in_the_old_order_is_the_run_that_stood_there(
+    open_page: Open, fake: FakeService
+) -> None:
+    """The list has grown since it was drawn: row 0 of the reader's table is row 1 of the new one."""
+    [first] = fake.add(make_run(1, state=RunState.STOPPED))
+    app = open_page(VIEW)
+    fake.add(make_run(2, state=RunState.STOPPED))
+    select(app, 0)
+    assert names(app) == ["run 2", "run 1"]
+    button(app, "Resume").click().run()
+    assert fake.runs[first.id].state is RunState.QUEUED
+    assert [run.state for run in fake.runs.values()].count(RunState.STOPPED) == 1
+
+
+def test_a_button_acts_on_what_is_selected_by_then(open_page: Open, fake: FakeService) -> None:
+    """A tick and the press of a button may come to the page in one message."""
+    runs = fake.add(*(make_run(number) for number in (3, 2, 1)))
+    app = select(open_page(VIEW), 0, 1)
+    app.session_state["runs.table"] = {"selection": {"rows": [0, 1, 2], "columns": [], "cells": []}}
+    button(app, "Compare 2").click().run()
+    assert app.query_params["runs"] == ",".join(str(run.id) for run in runs)
+
+
+def test_a_press_as_the_last_run_ends_is_not_lost(
+    open_page: Open, fake: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page then begins anew, without polling."""
+    [run] = fake.add(make_run(1, state=RunState.RUNNING))
+    app = select(open_page(VIEW), 0)
+    fake.add(run.model_copy(update={"state": RunState.FINISHED}))
+    polling = iter([1])  # what the page saw before its table looked again
+    answer = Client.runs
+
+    def runs(client: Client, **query: object) -> object:
+        page = answer(client, **query)  # type: ignore[arg-type]
+        return page.model_copy(update={"total": 1}) if query.get("states") and next(polling, 0) else page
+
+    monkeypatch.setattr(Client, "runs", runs)
+    button(app, "Inside").click().run()
+    assert app.query_params["run"] == str(run.id)
+
+
 def test_a_hidden_run_is_no_longer_selected(open_page: Open, fake: FakeService) -> None:
     fake.add(make_run(1, name="one"), make_run(2, name="two"))
     app = select(open_page(VIEW), 0)

@@ -15,6 +15,7 @@ from trainer.inspection.base import Subject, ViewSettings, ViewSpec, number
 from trainer.inspection.fading import (
     fitted,
     last_loss_gradient,
+    memory,
     namer,
     overflow,
     recorded_gradient,
@@ -39,6 +40,7 @@ def compute(subject: Subject, settings: DiagnosisSettings) -> DiagnosisView:
     del settings
     recorded, words = recorded_gradient(subject), namer(subject.network)
     why = unfitted(recorded) if recorded is not None else ""
+    spoken_of = None if why else recorded
     numbers: dict[str, float] = {}
     sentences = [*_loss(subject, numbers)]
     if recorded is not None:
@@ -50,6 +52,7 @@ def compute(subject: Subject, settings: DiagnosisSettings) -> DiagnosisView:
         if alone is not None:
             exploded = [*overflow(alone, words, numbers)]
             sentences += exploded or told(alone, words, numbers)
+            spoken_of = alone
     if subject.step is not None:
         sentences += [*_radii(subject, numbers), *_saturation(subject, numbers)]
     sentences += _clipping(subject, numbers)
@@ -59,6 +62,7 @@ def compute(subject: Subject, settings: DiagnosisSettings) -> DiagnosisView:
         if recorded is None or why
         else {name: fitted(series, recorded.last) for name, series in subject.recorded.vectors.items()},
         unfitted=why,
+        state="" if spoken_of is None else memory(spoken_of),
         numbers={name: number(value) for name, value in numbers.items()},
     )
 

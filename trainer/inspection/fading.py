@@ -33,6 +33,8 @@ SLOWEST = 1000.0
 """Timesteps in which a norm halves or doubles: slower than that, it keeps its size."""
 VANISHED, FAINT, EXPLODED = 1e-4, 1e-2, 1e4
 """The gradient where the target is decided ÷ the largest one."""
+SLIGHT = 10.0
+"""The earliest norm ÷ the latest one, up to which growth is told as harmless."""
 MULTIPLICATIONS = 5e8
 """Of forward passes, for the gradient that a diagnosis computes itself: under a second."""
 STATE_WORDS = {
@@ -164,33 +166,58 @@ def last_loss_gradient(subject: Subject) -> Gradient | None:
     )
 
 
+def memory(gradient: Gradient) -> str:
+    """The state that is spoken of: where most norms are beyond all numbers, or else the one that hears best.
+
+    Of an LSTM that is c. Empty where nothing is heard.
+    """
+    bad = {name: int((~norms.isfinite()).sum()) for name, norms in gradient.norms.items()}
+    if any(bad.values()):
+        return max(bad, key=lambda name: bad[name])
+    cut = {name: norms[: gradient.last + 1] for name, norms in gradient.norms.items()}
+    heard = {name: norms for name, norms in cut.items() if bool((norms > 0).any())}
+    early = gradient.early or 0
+    return max(heard, key=lambda name: (_share(heard[name], early), int((heard[name] > 0).sum())), default="")
+
+
 def told(gradient: Gradient, words: Callable[[str], str], numbers: dict[str, float]) -> Iterator[str]:
-    """Sentences about whether it arrives and how it fades, for the memory that hears best: of an LSTM, c.
+    """Sentences about whether it arrives and how it fades, of ``memory``.
 
     Args:
         gradient: which; all of its norms are finite.
         words: tells a state's name to a reader.
         numbers: gets what the sentences are made of.
     """
-    cut = {name: norms[: gradient.last + 1] for name, norms in gradient.norms.items()}
-    heard = {name: norms for name, norms in cut.items() if bool((norms > 0).any())}
-    if not heard:
+    name = memory(gradient)
+    if not name:
         return
-    early, last = gradient.early or 0, max(map(len, heard.values())) - 1
-    shares = {name: float(norms[min(early, last)] / norms.max()) for name, norms in heard.items()}
-    name = max(heard, key=lambda key: (shares[key], int((heard[key] > 0).sum())))
-    norms, found = heard[name], course(heard[name], last)
-    place = f"in the {words(name)}, "
+    norms = gradient.norms[name][: gradient.last + 1]
+    early, last = gradient.early or 0, len(norms) - 1
+    found, place = course(norms, last), f"in the {words(name)}, "
     if early <= last:
-        numbers |= {"timestep": float(early), "gradient share": shares[name]}
+        numbers |= {"timestep": float(early), "gradient share": _share(norms, early)}
         yield f"At update {gradient.step:,}, {place}{_reach(gradient, norms)}."
         place = ""
     if found.words:
         yield _capital(f"{place}{gradient.of} {found.words}.")
     if found.factor is not None and found.r_squared is not None and found.ratio is not None:
         numbers |= {"factor per timestep": found.factor, "R²": found.r_squared}
-        if found.ratio > EXPLODED:
-            yield f"It grows {found.ratio:.2g} times over the sequence: it explodes."
+        yield from _growth(found, found.ratio)
+
+
+def _growth(found: Course, ratio: float) -> Iterator[str]:
+    """What growth comes to over the whole way back: a pace alone does not tell the slight from explosions."""
+    times = f"{ratio:,.0f}" if 100 <= ratio < 1e6 else f"{ratio:.3g}"
+    if ratio > EXPLODED:
+        yield f"Over the whole way back it grows to {times} times its size: it explodes."
+    elif ratio >= 1.01 and found.words.startswith("doubles"):
+        verdict = "growth as slight as this is harmless" if ratio <= SLIGHT else "much, but no explosion yet"
+        yield f"Over the whole way back it grows to {times} times its size: {verdict}."
+
+
+def _share(norms: Tensor, early: int) -> float:
+    """Of the largest norm."""
+    return float(norms[min(early, len(norms) - 1)] / norms.max())
 
 
 def _reach(gradient: Gradient, norms: Tensor) -> str:
@@ -205,7 +232,7 @@ def _reach(gradient: Gradient, norms: Tensor) -> str:
     share = float(norms[early] / norms[loudest])
     if share == 0 and remembered(norms, len(norms) - 1) is not None:
         return f"{gradient.of} is exactly 0 at {where}: what is read there is never heard"
-    size = f"{share:.2g} of that" if share else f"too small for a {gradient.bits}-bit number, beside that"
+    size = f"{share:.2g} of" if share else f"too small for a {gradient.bits}-bit number, beside"
     verdict = (
         "it has vanished, and what is read there is hardly ever heard"
         if share < VANISHED
@@ -213,26 +240,26 @@ def _reach(gradient: Gradient, norms: Tensor) -> str:
         if share < FAINT
         else "it gets there"
     )
-    return f"{gradient.of} at {where} is {size} at timestep {loudest + 1}: {verdict}"
+    return f"{gradient.of} at {where} is {size} its largest value, at timestep {loudest + 1}: {verdict}"
 
 
 def overflow(gradient: Gradient, words: Callable[[str], str], numbers: dict[str, float]) -> Iterator[str]:
     """Says so where some norms are beyond all numbers; nothing where all are finite."""
-    bad = {name: int((~norms.isfinite()).sum()) for name, norms in gradient.norms.items()}
-    name = max(bad, key=lambda key: bad[key])
-    if not bad[name]:
+    if all(bool(norms.isfinite().all()) for norms in gradient.norms.values()):
         return
+    name = memory(gradient)
     norms = gradient.norms[name]
-    numbers |= {"timesteps not finite": float(bad[name])}
+    bad = int((~norms.isfinite()).sum())
+    numbers |= {"timesteps not finite": float(bad)}
     about = f"At update {gradient.step:,}, in the {words(name)}, {gradient.of}"
-    if bad[name] == len(norms):
+    if bad == len(norms):
         yield (
             f"{about} is not finite at any of the {_timesteps(len(norms))}: it has exploded beyond what a "
             f"{gradient.bits}-bit number holds, or the loss itself is no number any more."
         )
         return
     yield (
-        f"{about} has exploded: at {bad[name]} of the {_timesteps(len(norms))} it is beyond what a "
+        f"{about} has exploded: at {bad} of the {_timesteps(len(norms))} it is beyond what a "
         f"{gradient.bits}-bit number holds."
     )
     found = course(norms, gradient.last)

@@ -27,7 +27,7 @@ class GatesSettings(ViewSettings):
     """A text of your own to read instead; empty takes the sequence above. Only for a run on text."""
     seed: int | None = Field(default=None, ge=0, lt=2**31, json_schema_extra={"advanced": True})
     """Draw the sequences by this seed instead of the run's own, so that several runs show the same ones."""
-    length: int = Field(default=100, title="Length (timesteps)", ge=1, le=500)
+    length: int = Field(default=100, title="Length (timesteps, at most)", ge=1, le=500)
     """How many timesteps to show at most: the last ones of the sequence."""
 
 

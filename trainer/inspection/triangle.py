@@ -55,11 +55,13 @@ SPEC = ViewSpec(
     title="Triangle",
     summary=(
         "Training adds up, for every timestep's loss, what it says to every step before it. Here each pair "
-        "is shown by itself: down, the timestep of the loss; across, the step that it speaks to."
+        "is shown by itself: down, the timestep of the loss; across, the step that it speaks to. Of one loss "
+        "or two, a curve by distance takes the triangle's place."
     ),
     look_for=(
-        "Colour that fades within a few steps of the diagonal is a vanishing gradient: those losses never "
-        "reach what happened earlier. Colour that grows to the left is an exploding one."
+        "Colour that fades within a few steps of the diagonal, or a curve that falls within a few steps of "
+        "lag 0, is a vanishing gradient: those losses never reach what happened earlier. Colour that grows "
+        "to the left, or a curve that rises to the right, is an exploding one."
     ),
     settings=TriangleSettings,
     compute=compute,

@@ -254,6 +254,8 @@ class DiagnosisView(Wire):
     """By field and layer, ``"h/0"``; empty where ``unfitted`` says why."""
     unfitted: str = ""
     """Why nothing is fitted to the recordings of this run, in sentences."""
+    state: str = ""
+    """Which state's gradient the sentences speak of, ``"c/0"``; empty where they speak of none."""
     numbers: dict[str, float | None]
     """What the sentences are made of."""
 

@@ -31,8 +31,9 @@ router = APIRouter(prefix="/runs/{run_id}", tags=["inspection"])
 
 LOOK_SECONDS = 0.25
 """Between two looks at whether the client is still there."""
-MAX_RECORDINGS = 200
-"""Recordings of the gradient that a view is given, evenly spread."""
+MAX_RECORDINGS = 100
+"""Recordings of the gradient that a view is given, evenly spread: as many as the dashboard plays, so that it
+has a fit for each of them."""
 MAX_POINTS = 2000
 """Points of the validation curve that a view is given."""
 RECENT = 200

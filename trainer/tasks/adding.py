@@ -78,8 +78,8 @@ SPEC = TaskSpec(
         "generic convolutional and recurrent networks (arXiv 1803.01271)"
     ),
     wrong_when=(
-        "A sequence is wrong when its answer is off by more than 0.2 where the mean is asked for, by more "
-        "than 0.4 for the sum."
+        "A sequence is wrong when its answer is off by more than 0.2; by more than 0.4 where the run's "
+        "convention is set to sum and not, as by default, to mean."
     ),
     loss_reason=(
         "Squared error: the answer is a number, and being nearly right is nearly as good as being right."

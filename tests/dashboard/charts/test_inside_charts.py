@@ -79,6 +79,11 @@ def test_the_line_ends_where_losses_begin_and_there_is_none_without_an_even_pace
     lines = [frame.data[2] for frame in figure.frames]
     assert (tuple(lines[0].x), tuple(lines[0].y)) == ((1, 2), pytest.approx((0.25, 0.5)))
     assert (tuple(lines[2].y), lines[2].name) == ((None,), FITS.words[2])
+    silent = FITS.model_copy(update={"steps": [0, 50], "words": [FITS.words[0], ""]})
+    legends = [
+        frame.data[2].name for frame in playback_figure(vectors, name="h/0", color=BLUE, fits=silent).frames
+    ]
+    assert legends[1:] == ["no fit: too few norms are finite and above 0", "no fit for this recording yet"]
     unfitted = playback_figure(vectors, name="h/0", color=BLUE)
     assert not trace(unfitted, "fit").showlegend
 

@@ -130,14 +130,18 @@ def test_where_two_futures_part_is_said_since_equal_curves_hide_each_other() -> 
     same = REWIND.model_copy(update={"untouched": never, "changed": never})
     assert (
         parting_words(same)
-        == "Both futures are the same so far: no gradient was so long that it was clipped."
+        == "Both futures were the same over these 2 updates: no gradient was so long that it was clipped."
     )
     other = same.model_copy(update={"changes": {"k1": "full → 10"}})
-    assert parting_words(other) == "Both futures are the same so far."
+    assert parting_words(other) == "Both futures were the same over these 2 updates."
+    one = FUTURE.model_copy(update={"loss": [0.3], "norm_after": [1.0]})
+    single = other.model_copy(update={"steps": [101], "untouched": one, "changed": one})
+    assert parting_words(single) == "Both futures were the same over this one update."
     assert parting_words(futures(loss=[0.3, 0.9])) == "They are the same up to step 101 and part at step 102."
     assert parting_words(futures(norm_after=[5.0, 1.0])) == "They part at once, at step 101."
     assert (
-        parting_words(futures(loss=[0.3], norm_after=[1.0])) == "Both futures are the same as far as both go."
+        parting_words(futures(loss=[0.3], norm_after=[1.0]))
+        == "Both futures were the same as far as both went."
     )
 
 

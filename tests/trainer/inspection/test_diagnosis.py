@@ -93,7 +93,33 @@ def test_a_gradient_that_arrives_and_one_that_explodes_are_told_apart() -> None:
     explodes = words(diagnosed(run, h_0=decaying(2.0, length_of(run))))
     assert "it does not fade on its way back" in explodes
     assert "doubles every timestep back" in explodes
-    assert "it explodes" in explodes
+    times = 2.0 ** (length_of(run) - 1)
+    assert f"Over the whole way back it grows to {times:.3g} times its size: it explodes." in explodes
+
+
+def test_growth_is_told_by_what_it_comes_to_and_not_by_its_pace_alone() -> None:
+    run = trained(ELMAN, ADDING_30)
+    pace = length_of(run) - 1
+    slight, much = (words(diagnosed(run, h_0=decaying(of ** (1 / pace), pace + 1))) for of in (7.0, 300.0))
+    assert "doubles every" in slight
+    assert "it grows to 7 times its size: growth as slight as this is harmless." in slight
+    assert "it grows to 300 times its size: much, but no explosion yet." in much
+    assert "explode" not in slight + much
+    level = words(diagnosed(run, h_0=decaying(1.0, pace + 1)))
+    assert "keeps its size" in level
+    assert "grows" not in level
+
+
+def test_the_state_that_is_spoken_of_is_named_for_programs_too() -> None:
+    run = trained(lstm(), ADDING_30)
+    length = length_of(run)
+    view = diagnosed(run, h_0=decaying(0.5, length), c_0=decaying(0.9, length))
+    assert "in the cell state c" in words(view)
+    assert view.state == "c/0"
+    assert diagnosed(run, h_0=[None] * length, c_0=decaying(0.9, length)).state == "h/0"
+    alone = diagnosed(trained(ELMAN, TEXT), h_0=[1.0] * 20)
+    assert alone.state == "h/0"
+    assert diagnosed(trained(ELMAN, TEXT), checkpoint=False, h_0=[1.0] * 20).state == ""
 
 
 def test_without_recordings_or_checkpoint_nothing_untrue_is_said() -> None:
@@ -151,7 +177,7 @@ def test_with_losses_everywhere_the_last_ones_gradient_is_followed_through_the_c
         f"The gradient of the last timestep's loss alone halves every {math.log(2) / slope:.3g} timesteps "
         f"back (R² {r_squared:.2f})."
     ) in view.sentences
-    assert f"(the first) is {norms[0] / norms.max():.2g} of that at timestep 20" in words(view)
+    assert f"(the first) is {norms[0] / norms.max():.2g} of its largest value, at timestep 20" in words(view)
     assert "it gets there" not in words(view)
     assert view.fits == {}
     assert view.sentences.count(view.unfitted) == 1
@@ -170,7 +196,7 @@ def test_a_recording_is_fitted_up_to_the_first_loss_alone() -> None:
     view = diagnosed(run, h_0=[*decaying(0.5, 11), *[100.0] * 19])
     assert view.fits["h/0"].last == 10
     assert view.fits["h/0"].half_life[1] == pytest.approx(1)
-    assert f"is {0.5**10:.2g} of that at timestep 11" in words(view)
+    assert f"is {0.5**10:.2g} of its largest value, at timestep 11" in words(view)
     assert view.unfitted == ""
 
 
@@ -233,7 +259,7 @@ def test_a_gradient_that_has_faded_below_all_numbers_is_not_told_as_a_memory_tha
     norms = [norm if norm > 1e-45 else 0.0 for norm in decaying(0.001, length_of(run)) if norm is not None]
     told = words(diagnosed(run, h_0=norms))
     assert "exactly 0" not in told
-    assert "too small for a 32-bit number" in told
+    assert f"too small for a 32-bit number, beside its largest value, at timestep {len(norms)}" in told
     assert "it has vanished" in told
 
 
