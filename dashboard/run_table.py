@@ -67,6 +67,11 @@ def open_words(run: Run) -> str:
     return f"Open {run.number}"
 
 
+def opened(runs: Sequence[Run], words: str) -> Run | None:
+    """The run whose button was pressed: by its words, for the row may be that of an older drawing."""
+    return next((run for run in runs if open_words(run) == words), None)
+
+
 def coloured(frame: pd.DataFrame) -> Any:
     """The table with each run's mark in the run's colour."""
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import streamlit as st
 
 from dashboard.client import Client, Direction, Order, Trouble
-from dashboard.run_table import coloured, open_words, rows_of, selected_after, table
+from dashboard.run_table import coloured, opened, rows_of, selected_after, table
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import many
 from dashboard.theme import STATE_HELP, STATE_LABELS
@@ -187,10 +187,9 @@ def draw_table(service: Client, runs: Sequence[Run]) -> list[Run]:
         column_config=columns(),
         alt="All runs that match the filters",
     )
-    if clicked := st.session_state.get(OPENED):  # by its words: the row is that of an older drawing
-        opened = next((run for run in runs if open_words(run) == clicked["label"]), None)
-        if opened is not None:
-            st.switch_page("views/run.py", query_params={"run": str(opened.id)})
+    clicked = st.session_state.get(OPENED)
+    if clicked and (run := opened(runs, clicked["label"])):
+        st.switch_page("views/run.py", query_params={"run": str(run.id)})
     selected = selected_after(state["selection"]["rows"], shown, before)
     st.session_state[SELECTED] = selected
     by_id = {run.id: run for run in runs}

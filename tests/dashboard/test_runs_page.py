@@ -10,7 +10,7 @@ from fake_service import FakeService, make_run
 from streamlit.testing.v1 import AppTest
 
 from dashboard.client import Client, Refused
-from dashboard.run_table import coloured, rows_of, selected_after, table
+from dashboard.run_table import coloured, opened, rows_of, selected_after, table
 from dashboard.theme import MARKS, run_color, run_mark
 from trainer.schema import RunState, Summary
 
@@ -169,6 +169,13 @@ def test_what_was_ticked_in_the_old_order_is_the_run_that_stood_there(
     button(app, "Resume").click().run()
     assert fake.runs[first.id].state is RunState.QUEUED
     assert [run.state for run in fake.runs.values()].count(RunState.STOPPED) == 1
+
+
+def test_open_leads_to_the_run_whose_button_was_pressed_wherever_it_stands_now() -> None:
+    old, new = make_run(1), make_run(11)
+    pressed = table([old], lambda _, name: name)["open"][0]
+    assert opened([new, old], pressed) is old
+    assert opened([new], pressed) is None, "it was deleted meanwhile"
 
 
 def test_a_button_acts_on_what_is_selected_by_then(open_page: Open, fake: FakeService) -> None:
