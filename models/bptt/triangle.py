@@ -22,7 +22,7 @@ from models.base import Network, State, named_tensors
 from models.bptt.precise import laboratory, norms, one_step, output_gradient
 from models.bptt.products import ProductWatch
 
-_AT_ONCE = 16_000_000  # numbers that one step back may make for the rows it carries: 128 MB of float64
+_AT_ONCE = 1_000_000  # numbers that one step back may make for the rows it carries: 8 MB, for the caches
 
 
 class Triangle(NamedTuple):
@@ -95,7 +95,7 @@ def triangle(
             for name, tensor in zip(arriving, passed, strict=True):
                 is_open = through is None or name.split("/")[0] in through
                 leaving[name].append(tensor if is_open else torch.zeros_like(tensor))
-        arriving = {name: torch.cat(parts) for name, parts in leaving.items()}
+        arriving = {name: _joined(parts) for name, parts in leaving.items()}
     return result
 
 
@@ -152,7 +152,7 @@ class _StepBack:
         )
         totals = [next(given) for _ in step.after]
         passed = [next(given) for _ in step.before]
-        deltas = {role: torch.cat([next(given) for _ in asked], 1) for role, asked in self._asked.items()}
+        deltas = {role: _joined([next(given) for _ in asked], 1) for role, asked in self._asked.items()}
         return totals, passed, deltas
 
     def norms(self, role: str, delta: Tensor) -> Tensor:
@@ -163,3 +163,8 @@ class _StepBack:
         """The gradient by a matrix, all rows added up."""
         whole = delta.sum(0)
         return whole.t() @ self._vectors[role] if role in self._vectors else whole
+
+
+def _joined(parts: list[Tensor], dim: int = 0) -> Tensor:
+    """As ``torch.cat``, which would copy even a single one."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
