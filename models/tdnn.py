@@ -139,10 +139,12 @@ class TDNN(Network[TDNNState]):
         totals: list[Tensor] = []
         with torch.no_grad():
             for index in reversed(range(len(self.units))):
-                read = self._taps(index, gradient @ self.units[index].weight)  # (B, T, D or H, taps)
+                by_tap = self._taps(index, gradient @ self.units[index].weight).permute(3, 0, 1, 2)
+                read = by_tap.contiguous()  # (taps, B, T, D or H): sums over long stretches of memory
                 total = read.clone()
                 for later in range(1, min(self.taps[index], length)):
-                    total[:, :-later, :, later:] += read[:, later:, :, :-later]
+                    total[later:, :, :-later] += read[:-later, :, later:]
+                total = total.permute(1, 2, 3, 0)
                 totals.insert(0, total.flatten(2).transpose(0, 1))
                 gradient = total[..., -1] * self.activation.slope(values[index].transpose(1, 2))
         return dict(named_tensors(self._state(totals)))
