@@ -15,10 +15,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fake_service import TOKEN, FakeService, served
 
 from dashboard import session
+from trainer.schema import ServiceAddress
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 
 Open = Callable[..., AppTest]
+
+
+def slow_start(folder: Path, url: str) -> tuple[str, ...]:
+    """In place of the service: half a second later it announces ``url`` as the service would."""
+    text = ServiceAddress(url=url, token=TOKEN, pid=1).model_dump_json()
+    script = folder / "starter.py"
+    script.write_text(
+        "import os, pathlib, time\n"
+        "time.sleep(0.5)\n"
+        f"pathlib.Path(os.environ['UNFOLD_DATA'], 'service.json').write_text({text!r})\n",
+        encoding="utf-8",
+    )
+    return sys.executable, str(script)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import slow_start
 from fake_service import TOKEN, FakeService, served
 
 from dashboard import locate
@@ -59,15 +60,7 @@ def test_a_stale_announcement_is_passed_over_and_a_service_is_started(
     """The stand-in command writes the announcement as the service does: when it listens, not at once."""
     announce(tmp_path, "http://127.0.0.1:9")
     with served(fake.app) as url:
-        text = ServiceAddress(url=url, token=TOKEN, pid=1).model_dump_json()
-        script = tmp_path / "starter.py"
-        script.write_text(
-            "import os, pathlib, time\n"
-            "time.sleep(0.3)\n"
-            f"pathlib.Path(os.environ['UNFOLD_DATA'], 'service.json').write_text({text!r})\n",
-            encoding="utf-8",
-        )
-        monkeypatch.setattr(locate, "COMMAND", (sys.executable, str(script)))
+        monkeypatch.setattr(locate, "COMMAND", slow_start(tmp_path, url))
         waits: list[float] = []
         client = locate.connect({"UNFOLD_DATA": str(tmp_path)}, waiting=waits.append)
         assert client.address.url == url

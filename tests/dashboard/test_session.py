@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import streamlit as st
-from conftest import APP
+from conftest import APP, slow_start
 from fake_service import TOKEN, FakeService, served
 from streamlit.testing.v1 import AppTest
 
 from dashboard import locate, session
-from trainer.schema import ServiceAddress
 
 
 @pytest.fixture(autouse=True)
@@ -60,17 +58,9 @@ def test_a_wrong_token_is_said(fake: FakeService, monkeypatch: pytest.MonkeyPatc
 
 def starts_slowly(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks for the service finds none, and has to start one that takes half a second."""
-    text = ServiceAddress(url=url, token=TOKEN, pid=1).model_dump_json()
-    starter = folder / "starter.py"
-    starter.write_text(
-        "import os, pathlib, time\n"
-        "time.sleep(0.5)\n"
-        f"pathlib.Path(os.environ['UNFOLD_DATA'], 'service.json').write_text({text!r})\n",
-        encoding="utf-8",
-    )
     monkeypatch.delenv("UNFOLD_URL", raising=False)
     monkeypatch.setenv("UNFOLD_DATA", str(folder))
-    monkeypatch.setattr(locate, "COMMAND", (sys.executable, str(starter)))
+    monkeypatch.setattr(locate, "COMMAND", slow_start(folder, url))
 
 
 def test_the_page_waits_for_a_service_that_is_starting(
