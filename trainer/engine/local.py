@@ -74,6 +74,7 @@ class LocalEngine:
         self._wake_reader, self._wake_writer = connection.Pipe(duplex=False)
         self._watcher = threading.Thread(target=self._watch, name="engine", daemon=True)
         self._context = processes.context()
+        processes.prepare()
 
     @property
     def capacity(self) -> int:
@@ -89,6 +90,9 @@ class LocalEngine:
         for folder in (self._logs, self._records):
             folder.mkdir(parents=True, exist_ok=True)
         self._notify = notify
+        if processes.FORKS:
+            with self._lock:
+                processes.launch(self._preload)
         self._watcher.start()
 
     def submit(self, assignment: Assignment) -> None:
@@ -102,8 +106,7 @@ class LocalEngine:
             if self._closing:
                 raise EngineError("the service is shutting down")
             try:
-                with processes.environment():
-                    process.start()
+                process.start()
             except Exception as error:
                 raise EngineError(
                     f"its process could not be started: {type(error).__name__}: {error}"
@@ -226,9 +229,8 @@ class LocalEngine:
         """Start the forkserver by a process that does nothing, and see that it imported what it should."""
         if not processes.FORKS:
             return
-        processes.preload(self._preload)
         reader, writer = connection.Pipe(duplex=False)
-        with reader, writer, self._lock, processes.environment():
+        with reader, writer, self._lock:
             process = self._context.Process(  # type: ignore[attr-defined]
                 target=child.report_modules, args=(self._preload, writer), name="warm-up"
             )

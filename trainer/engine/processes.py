@@ -7,11 +7,10 @@ engine or an inspection, holds ``LOCK`` meanwhile.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
 from trainer.settings import ROOT
@@ -35,12 +34,24 @@ def preload(modules: tuple[str, ...] = PRELOAD) -> None:
         multiprocessing.set_forkserver_preload(list(modules))
 
 
-@contextlib.contextmanager
-def environment() -> Iterator[None]:
-    """What a forkserver must find around it, while one may be started.
+def launch(modules: tuple[str, ...]) -> None:
+    """Start the forkserver, if none runs; it imports these modules while this process goes on.
+
+    From the thread that goes on to import torch: NumPy and Lightning change the environment as they are
+    imported, which must not meet the start of a process in another thread (see ``prepare``).
+    """
+    preload(modules)
+    forkserver.ensure_running()
+
+
+def prepare() -> None:
+    """Put into this process's environment what a forkserver must find there, before one may be started.
 
     It does not take over this process's import path (CPython before 3.12), so it gets the path by variable.
     OpenBLAS would start threads as NumPy is imported, and a process with threads must not fork.
+
+    For good, and best before there are threads: while one changes the environment, a program that another
+    one starts fails with EFAULT, "Bad address", as C keeps the environment without a lock.
     """
     paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     wanted = {
@@ -48,13 +59,6 @@ def environment() -> Iterator[None]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
     }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value

@@ -92,6 +92,7 @@ class Inspector:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="inspection")
         self._jobs: set[Job] = set()
         self._stopping = False
+        processes.prepare()
 
     def submit(self, prepare: Callable[[], Question]) -> Job:
         """Stand in line.
@@ -139,7 +140,7 @@ class Inspector:
             target=child.enter, args=(theirs, self._megabytes, self._seconds), name="inspection", daemon=True
         )
         with ours:
-            with theirs, processes.LOCK, processes.environment():
+            with theirs, processes.LOCK:
                 processes.preload()
                 process.start()
             # A process that is killed lets go of its end of the line, and so ends every wait of this side.

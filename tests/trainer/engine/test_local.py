@@ -317,6 +317,23 @@ if __name__ == "__main__":
     print(f"submit to first line of the worker: {1000 * found['latency']:.0f} ms")  # noqa: T201
 
 
+def test_the_environment_is_left_alone_once_there_is_an_engine(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed by one thread, it fails the programs that another starts: EFAULT, "Bad address"."""
+    engine, work = bench.engine(workers.look_around), assignment(bench.folder)
+    changes: list[bytes] = []
+    monkeypatch.setattr(os, "putenv", lambda name, _: changes.append(name))
+    monkeypatch.setattr(os, "unsetenv", changes.append)
+    engine.submit(work)
+    assert bench.end(engine).exit_code == 0
+    again = bench.engine(workers.succeed)
+    again.submit(assignment(bench.folder))
+    assert bench.end(again).exit_code == 0
+    assert not changes
+    assert told(work)["environment"] == "1"
+
+
 def test_a_preload_that_fails_is_told_in_the_log(tmp_path: Path) -> None:
     script = f"""
 import sys

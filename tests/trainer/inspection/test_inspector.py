@@ -145,7 +145,7 @@ def test_an_inspection_ends_with_the_service_that_asked_for_it(long: Callable[[]
     process = processes.context().Process(  # type: ignore[attr-defined]
         target=child.enter, args=(theirs, 1500, 60.0), daemon=True
     )
-    with processes.LOCK, processes.environment():
+    with processes.LOCK:
         processes.preload()
         process.start()
     theirs.close()
