@@ -139,11 +139,10 @@ class TDNN(Network[TDNNState]):
         totals: list[Tensor] = []
         with torch.no_grad():
             for index in reversed(range(len(self.units))):
-                by_tap = self._taps(index, gradient @ self.units[index].weight).permute(3, 0, 1, 2)
-                read = by_tap.contiguous()  # (taps, B, T, D or H): sums over long stretches of memory
-                total = read.clone()
-                for later in range(1, min(self.taps[index], length)):
-                    total[later:, :, :-later] += read[:-later, :, later:]
+                kernel = self._taps(index, self.units[index].weight).permute(2, 0, 1)  # (taps, H or O, D or H)
+                total = (gradient.flatten(0, 1) @ kernel).unflatten(1, gradient.shape[:2])  # by tap, (B, T, …)
+                for tap in range(1, self.taps[index]):
+                    total[tap, :, :-1] += total[tap - 1, :, 1:]
                 total = total.permute(1, 2, 3, 0)
                 totals.insert(0, total.flatten(2).transpose(0, 1))
                 gradient = total[..., -1] * self.activation.slope(values[index].transpose(1, 2))
