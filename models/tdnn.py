@@ -139,8 +139,8 @@ class TDNN(Network[TDNNState]):
         totals: list[Tensor] = []
         with torch.no_grad():
             for index in reversed(range(len(self.units))):
-                kernel = self._taps(index, self.units[index].weight).permute(2, 0, 1)  # (taps, H or O, D or H)
-                total = (gradient.flatten(0, 1) @ kernel).unflatten(1, gradient.shape[:2])  # by tap, (B, T, …)
+                kernel = self._taps(index, self.units[index].weight).permute(2, 0, 1)
+                total = (gradient.flatten(0, 1) @ kernel).unflatten(1, gradient.shape[:2])  # (taps, B, T, …)
                 for tap in range(1, self.taps[index]):
                     total[tap, :, :-1] += total[tap - 1, :, 1:]
                 total = total.permute(1, 2, 3, 0)
