@@ -24,15 +24,17 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 @pytest.fixture(scope="module")
 def unfold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unfold]:
     data = tmp_path_factory.mktemp("unfold")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("UNFOLD_", "STREAMLIT_"))}
+    left_out = ("UNFOLD_", "STREAMLIT_", "PYTHON")  # nor an import path that a test before this one has set
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
     environment |= {"UNFOLD_DATA": str(data), "UNFOLD_SLOTS": "4"}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     commands = {
-        "service": ["-m", "trainer", "serve", "--port", "0"],
-        "dashboard": [
-            *("-m", "streamlit", "run", "dashboard/app.py", "--server.headless", "true"),
+        "service": [sys.executable, "-m", "trainer", "serve", "--port", "0"],
+        "dashboard": [  # by its own command, as `python -m` would put this folder on the import path
+            *(str(Path(sys.executable).with_name("streamlit")), "run", "dashboard/app.py"),
+            *("--server.headless", "true"),
             *("--server.port", str(port), "--server.fileWatcherType", "none"),
         ],
     }
@@ -41,7 +43,7 @@ def unfold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unfold]:
     def start(name: str) -> subprocess.Popen[bytes]:
         with (data / f"{name}.txt").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, *commands[name]],
+                commands[name],
                 cwd=ROOT,
                 env=environment,
                 stdout=output,

@@ -34,7 +34,7 @@ LONG = {
 
 
 def environment(data: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("UNFOLD_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNFOLD_", "PYTHON"))}
     return kept | {"UNFOLD_DATA": str(data), "UNFOLD_PORT": "0", **more}
 
 
