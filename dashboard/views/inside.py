@@ -28,7 +28,7 @@ from dashboard.views.parts import (
     title_of,
     view_entries,
 )
-from trainer.schema import CheckpointInfo, Run, ViewEntry
+from trainer.schema import CheckpointInfo, Inspection, Run, ViewEntry
 
 RECENT = 200
 """Runs that the chooser offers, newest first, beside the one of the link."""
@@ -249,7 +249,11 @@ def _view(service: Client, run: Run, entry: ViewEntry, weights: Weights, known: 
 def _draw(look: Look) -> None:
     """The view's settings, and what it shows with them."""
     draw_recorded(look)
-    look = replace(look, entry=_with_choices(look))
+    first = _first_answer(look)
+    if first is not None and first.meaningless is not None:
+        _say_meaningless(first.meaningless)  # and no settings: none of them would change that
+        return
+    look = replace(look, entry=_with_choices(look, first))
     name, draft, cells = look.entry.name, LinkDraft(look.entry.name), Cells()
     task = task_entry(look.service, look.run)
     reads_text = task is not None and task.needs_corpus and not task.needs_table
@@ -260,7 +264,7 @@ def _draw(look: Look) -> None:
         if found.note:
             st.caption(plain(found.note))
         if found.meaningless is not None:
-            st.info(plain(found.meaningless), icon=":material/do_not_disturb_on:")
+            _say_meaningless(found.meaningless)
         elif found.result is not None:
             draw_result(look, found.result)
     except Refused as refusal:
@@ -286,18 +290,26 @@ def _not_found(look: Look, weights: Weights, missing: NotFound) -> None:
     show_trouble(missing)
 
 
-def _with_choices(look: Look) -> ViewEntry:
-    """The view's settings, with this network's own gates and states to choose from where one is chosen."""
+def _say_meaningless(why: str) -> None:
+    st.info(plain(why), icon=":material/do_not_disturb_on:")
+
+
+def _first_answer(look: Look) -> Inspection | None:
+    """At the view's defaults, where it is the network that decides what there is to choose from."""
     if look.entry.name not in CHOICES:
-        return look.entry
+        return None
     try:
-        found = look.inspect()
+        return look.inspect()
     except Refused:  # its reason is told where the view's own answer would stand
-        return look.entry
-    if found.result is None:
+        return None
+
+
+def _with_choices(look: Look, first: Inspection | None) -> ViewEntry:
+    """The view's settings, with this network's own gates and states to choose from where one is chosen."""
+    if first is None or first.result is None:
         return look.entry
     name, read = CHOICES[look.entry.name]
-    schema = with_choices(look.entry.json_schema, name, read(look, found.result))
+    schema = with_choices(look.entry.json_schema, name, read(look, first.result))
     return look.entry.model_copy(update={"json_schema": schema})
 
 

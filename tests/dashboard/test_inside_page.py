@@ -207,6 +207,19 @@ def test_a_view_without_meaning_says_why_and_is_no_error(
     assert not app.error
 
 
+@pytest.mark.parametrize("view", ["places", "surgery"])
+def test_no_settings_are_offered_where_none_would_give_the_view_a_meaning(
+    open_page: Open, fake: FakeService, run: Run, view: str
+) -> None:
+    assert opened(open_page, run, view).number_input
+    fake.answers[view] = "This run's task is not about a text."
+    st.cache_data.clear()
+    app = opened(open_page, run, view)
+    assert "not about a text" in words(app)
+    assert not app.number_input
+    assert not app.text_input
+
+
 def test_a_refusal_is_told_with_its_remedy(open_page: Open, fake: FakeService, run: Run) -> None:
     fake.answers["triangle"] = ErrorBody(message="Run 1 has no checkpoint yet.", remedy="Look again then.")
     app = opened(open_page, run, "triangle")
