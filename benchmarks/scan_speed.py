@@ -17,7 +17,7 @@ PASSES = 5
 """Of the scan in each turn, for one of the loop."""
 TURNS = 5
 """For each repeat of other measurements: the scan waits for memory, which the machine's other users share, so
-that single turns range from 3 to 13."""
+that single turns range from 3 to 25."""
 
 
 def measure(repeats: int) -> list[Result]:

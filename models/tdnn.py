@@ -140,6 +140,7 @@ class TDNN(Network[TDNNState]):
         with torch.no_grad():
             for index in reversed(range(len(self.units))):
                 kernel = self._taps(index, self.units[index].weight).permute(2, 0, 1)
+                # (taps, B, T, D or H): by reading at t, then also by what is one tap older at t + 1.
                 total = (gradient.flatten(0, 1) @ kernel).view(-1, *gradient.shape[:2], kernel.shape[2])
                 for tap in range(1, self.taps[index]):
                     total[tap, :, :-1] += total[tap - 1, :, 1:]

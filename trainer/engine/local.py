@@ -90,9 +90,7 @@ class LocalEngine:
         for folder in (self._logs, self._records):
             folder.mkdir(parents=True, exist_ok=True)
         self._notify = notify
-        if processes.FORKS:
-            with self._lock:
-                processes.launch(self._preload)
+        processes.launch(self._preload)
         self._watcher.start()
 
     def submit(self, assignment: Assignment) -> None:

@@ -40,8 +40,10 @@ def launch(modules: tuple[str, ...]) -> None:
     From the thread that goes on to import torch: NumPy and Lightning change the environment as they are
     imported, which must not meet the start of a process in another thread (see ``prepare``).
     """
-    preload(modules)
-    forkserver.ensure_running()
+    if FORKS:
+        with LOCK:
+            preload(modules)
+            forkserver.ensure_running()
 
 
 def prepare() -> None:

@@ -334,6 +334,28 @@ def test_the_environment_is_left_alone_once_there_is_an_engine(
     assert told(work)["environment"] == "1"
 
 
+def test_the_forkserver_is_there_when_the_start_returns(tmp_path: Path) -> None:
+    """Before whoever starts the engine imports what changes the environment, and not by another thread."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+if __name__ == "__main__":
+    from pathlib import Path
+    import psutil
+    from trainer.engine.local import LocalEngine
+    engine = LocalEngine(Path("data"), 1, preload=())
+    engine._warm = lambda: None
+    engine.start(lambda: None)
+    print(*[word for process in psutil.Process().children() for word in process.cmdline()])
+    engine.close()
+"""
+    (tmp_path / "service.py").write_text(script)
+    shown = subprocess.run(
+        [sys.executable, "service.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "multiprocessing.forkserver import main" in shown.stdout
+
+
 def test_a_preload_that_fails_is_told_in_the_log(tmp_path: Path) -> None:
     script = f"""
 import sys
