@@ -47,18 +47,9 @@ $(BENCH_VENV)/.bench: requirements-bench.txt | $(VENV)/pyvenv.cfg
 
 .PHONY: app test check lint format bench prove reproduce papers secrets pins clean help browser
 
-# The dashboard starts a training service where none runs; that one, and no other, is stopped with it.
+# The dashboard starts a training service where none runs; that one, and no other, ends with it.
 app: $(VENV)/.app  ## Set up what is missing and start Unfold; Ctrl-C stops it
-	@address="$${UNFOLD_DATA:-.unfold}/service.json"; before=$$(cat "$$address" 2>/dev/null || true); \
-	trap : INT TERM; \
-	$(PYTHON) -m streamlit run dashboard/app.py --server.headless true \
-		$(if $(PORT),--server.port $(PORT)) || status=$$?; \
-	after=$$(cat "$$address" 2>/dev/null || true); \
-	if [ -n "$$after" ] && [ "$$after" != "$$before" ]; then \
-		echo "Stopping the training service. Runs keep their checkpoints: Resume goes on from there."; \
-		$(PYTHON) -c 'import json, os, signal, sys; os.kill(json.loads(sys.argv[1])["pid"], signal.SIGTERM)' "$$after" || true; \
-	fi; \
-	exit $${status:-0}
+	@exec $(PYTHON) -m dashboard $(if $(PORT),--server.port $(PORT))
 
 browser: $(VENV)/.dev
 	@PYTHON=$(PYTHON) .ci/browser

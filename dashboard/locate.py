@@ -85,8 +85,9 @@ def _running(folder: Path) -> Client | None:
 def _start(
     folder: Path, environment: Mapping[str, str], patience: float, waiting: Callable[[float], None]
 ) -> Client:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = folder / "service.log"
+    lifeline = environment.get("UNFOLD_LIFELINE", "")  # of `make app`, which takes the service along
     with log.open("ab") as output:
         process = subprocess.Popen(
             COMMAND,
@@ -96,6 +97,7 @@ def _start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(int(lifeline),) if lifeline.isdecimal() else (),
         )
     _started.append(process)
     begin = time.monotonic()

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ import httpx
 import uvicorn
 from pydantic import ValidationError
 
+from trainer.engine import processes
 from trainer.engine.local import LocalEngine
+from trainer.lifeline import Departure, Starting
 from trainer.scheduler import GRACE_SECONDS, Scheduler
 from trainer.schema import ServiceAddress
 from trainer.settings import Settings
@@ -124,13 +127,16 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
+def hosting(
+    settings: Settings, *, training: bool = True, leaving: Departure | None = None
+) -> Iterator[Server]:
     """A server that is ready to serve, and everything behind it; all let go of at the end of the block.
 
     Args:
         settings: where, and with what.
         training: False gives a service that answers but starts no run and looks after none, for a command
             that only wants to read. It tells nobody its address.
+        leaving: is told of the service while it is on its way up.
 
     Raises:
         HostError: the data folder or the port is in use, or the database cannot be opened.
@@ -156,6 +162,8 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
         if training:
             # Before the imports below, so that the process that forks workers imports torch meanwhile.
             stack.callback(scheduler.shutdown, grace=0.0)
+            if leaving is not None:
+                leaving.tell(Starting(partial(scheduler.shutdown, grace=0.0), processes.abandon))
             scheduler.start()
         import torch
 
@@ -165,7 +173,7 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
         torch.set_num_threads(1)  # an estimate measures what a worker, which has one thread, will need
         inspector = Inspector(settings.inspect_seconds, settings.inspect_megabytes)
         stack.callback(inspector.close)
-        app = create_app(store, scheduler, address.token, inspector)
+        app = create_app(store, scheduler, address.token, inspector, settings.hosts)
         # What the imports made stays: a collector that walked it for each large answer tripled its time.
         gc.collect()
         gc.freeze()

@@ -5,13 +5,14 @@ Plain pydantic: a handful of variables with one prefix do not earn a second sett
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from trainer.schema.hosts import MIN_SECRET, Hosts, is_loopback
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds ``models``, ``trainer`` and ``dashboard``."""
@@ -50,6 +51,8 @@ class Settings(BaseModel):
     """Network address that the service listens on; any but loopback needs a token."""
     port: int = Field(default=8763, ge=0, le=65535)
     """TCP port that the service listens on; 0 takes a free one."""
+    allowed_hosts: str = ""
+    """Further names by which the service may be called, separated by commas; this machine's own are known."""
     data: Path = ROOT / ".unfold"
     """Folder for the default database, logs and the service's address; one service at a time may use it."""
     slots: int = Field(default_factory=cores, ge=1, le=1024)
@@ -112,19 +115,30 @@ class Settings(BaseModel):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach ``host``."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
+
+    @property
+    def hosts(self) -> Hosts:
+        """The names that the service answers to."""
+        return Hosts.of(self.host, self.allowed_hosts.split(","))
 
     def check_bind(self) -> None:
-        """Refuse to be reachable from other machines with no secret but a random one.
+        """Refuse to be reachable from other machines with no secret but a random or a short one.
 
         Raises:
-            SettingsError: ``host`` is not loopback and no token is configured.
+            SettingsError: ``host`` is not loopback, and no token of at least 16 characters is configured.
         """
-        if not self.is_loopback and self.token is None:
+        if self.is_loopback:
+            return
+        where = f"UNFOLD_HOST is {self.host!r}: other machines could reach the service"
+        if self.token is None:
             raise SettingsError(
-                f"UNFOLD_HOST is {self.host!r}: other machines could reach the service, and no token is set. "
-                "Set UNFOLD_TOKEN (or UNFOLD_TOKEN_FILE) to a long secret, or listen on 127.0.0.1."
+                f"{where}, and no token is set. Set UNFOLD_TOKEN (or UNFOLD_TOKEN_FILE) to a long secret, "
+                "or listen on 127.0.0.1."
+            )
+        if (length := len(self.token.get_secret_value())) < MIN_SECRET:
+            raise SettingsError(
+                f"{where}, and its token has only {length} character{'s' if length != 1 else ''}: it could "
+                f"be guessed. Set UNFOLD_TOKEN to at least {MIN_SECRET} random ones (`make secrets` draws "
+                "some), or listen on 127.0.0.1."
             )

@@ -20,7 +20,7 @@ from dashboard.theme import (
 )
 from trainer.schema import RunState
 
-TEXT = (Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "dashboard" / ".streamlit" / "config.toml").read_text(encoding="utf-8")
 CONFIG = tomllib.loads(TEXT)
 
 # Machado, Oliveira & Fernandes 2009, "A physiologically-based model for simulation of color vision

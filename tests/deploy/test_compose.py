@@ -136,9 +136,17 @@ def test_every_variable_is_one_that_the_code_reads(name: str) -> None:
     from trainer.settings import PREFIX, Settings
 
     known = {PREFIX + field.upper() for field in Settings.model_fields}
+    known |= set(re.findall(r"UNFOLD_DASHBOARD_[A-Z_]+", (ROOT / "dashboard" / "access.py").read_text()))
     given = {variable for variable in environment(name) if variable.startswith(PREFIX)}
     assert given
     assert given <= known
+
+
+def test_a_port_that_nobody_guards_is_published_on_loopback_alone() -> None:
+    """The dashboard names that as its guard; and the trainer answers to the name that it is called by."""
+    assert "127.0.0.1 only" in str(environment("dashboard")["UNFOLD_DASHBOARD_GUARDED_BY"])
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES["dashboard"]["ports"])
+    assert environment("trainer")["UNFOLD_ALLOWED_HOSTS"] == "trainer"
 
 
 def test_the_token_comes_as_a_secret_and_stands_in_no_file() -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from trainer.cli.app import errors_told, out, settings
 from trainer.host import hosting
+from trainer.lifeline import departure
 
 
 def serve(
@@ -40,7 +41,9 @@ def serve(
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     chosen = settings({"host": host, "port": port, "slots": slots})
-    with errors_told(), hosting(chosen) as server:
+    with departure() as leaving, errors_told(), hosting(chosen, leaving=leaving) as server:
+        if leaving.tell(server):
+            return
         where = "UNFOLD_TOKEN" if chosen.token else str(chosen.data / "service.json")
         token = server.address.token if show_token else f"in {where}"
         line = f"Unfold's service is at {server.address.url} (token: {token}). Ctrl-C ends it."

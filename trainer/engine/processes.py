@@ -7,8 +7,10 @@ engine or an inspection, holds ``LOCK`` meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
@@ -64,3 +66,11 @@ def prepare() -> None:
     for name, value in wanted.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+
+
+def abandon() -> None:
+    """Kill the forkserver: by itself it would end only once its imports, which take seconds, are done."""
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None) if FORKS else None  # type: ignore[attr-defined]
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from trainer.inspection.inspector import Inspector
+from trainer.schema.hosts import Hosts
 from trainer.service import VERSION, catalog, corpora, errors, inspection, readings, runs, worker
-from trainer.service.auth import Bearer
+from trainer.service.auth import Bearer, KnownHosts
 from trainer.service.parts import Given, Parts, Waker
 from trainer.store import Store
 
 
-def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector | None = None) -> FastAPI:
+def create_app(
+    store: Store,
+    scheduler: Waker,
+    token: str,
+    inspector: Inspector | None = None,
+    hosts: Hosts = Hosts(),  # noqa: B008 - a tuple
+) -> FastAPI:
     """The service over a migrated store.
 
     Args:
@@ -19,6 +26,7 @@ def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector 
         scheduler: woken when a run is queued or to be stopped.
         token: what every request must carry, ``GET /health`` excepted.
         inspector: looks inside runs; None makes one with the usual limits.
+        hosts: the names by which the service may be called; those of loopback unless told otherwise.
     """
     app = FastAPI(
         title="Unfold",
@@ -29,6 +37,7 @@ def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector 
     )
     app.state.parts = Parts(store=store, scheduler=scheduler, inspector=inspector or Inspector())
     app.add_middleware(Bearer, token=token)
+    app.add_middleware(KnownHosts, hosts=hosts)  # the one added last is asked first
     errors.install(app)
 
     @app.get("/health", tags=["health"])

@@ -1,6 +1,6 @@
-"""Nobody gets an answer without a token, except to ``GET /health``.
+"""Nobody gets an answer without a token, except to ``GET /health``, nor under a name that is not ours.
 
-A middleware and not a dependency: a route that is added tomorrow is closed until someone opens it, and no
+Middlewares and not dependencies: a route that is added tomorrow is closed until someone opens it, and no
 body is read for a stranger.
 """
 
@@ -13,11 +13,32 @@ from http import HTTPStatus
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from trainer.schema.hosts import Hosts
 from trainer.service.errors import answer
 
 OPEN = frozenset({("GET", "/health")})
 WORKER_PATHS = re.compile(r"/runs/[^/]+/attempts/[^/]+/(reports|checkpoint)|/corpora/[^/]+/text")
 """Where an attempt's token may be good as well; these routes check it themselves."""
+
+
+class KnownHosts:
+    """Passes requests that call the service by a name of its own: the defence against DNS rebinding."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            given = [bytes(value).decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+            if len(given) != 1 or not self._hosts.accept(given[0]):
+                refusal = answer(
+                    HTTPStatus.MISDIRECTED_REQUEST,
+                    f"This service is not known as {', '.join(given) or 'nothing'}.",
+                    "Call it by its address. A further name is allowed with UNFOLD_ALLOWED_HOSTS.",
+                )
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class Bearer:
