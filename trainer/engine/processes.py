@@ -70,7 +70,7 @@ def prepare() -> None:
 
 def abandon() -> None:
     """Kill the forkserver: by itself it would end only once its imports, which take seconds, are done."""
-    pid = getattr(forkserver._forkserver, "_forkserver_pid", None) if FORKS else None  # type: ignore[attr-defined]
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None) if FORKS else None
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
