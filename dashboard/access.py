@@ -55,8 +55,8 @@ def access(
     where = f"The dashboard is to listen on {bind or 'every network of this machine'}"
     if token is not None and len(token) < MIN_SECRET:
         raise NotSafe(
-            f"{where}, and UNFOLD_DASHBOARD_TOKEN has {len(token)} of the {MIN_SECRET} characters that keep it "
-            "from being guessed. Take random ones."
+            f"{where}, and UNFOLD_DASHBOARD_TOKEN has {len(token)} of the {MIN_SECRET} characters that keep "
+            "it from being guessed. Take random ones."
         )
     guard = " ".join(environment.get("UNFOLD_DASHBOARD_GUARDED_BY", "").split())
     if token is None and not guard:
