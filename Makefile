@@ -14,6 +14,12 @@ PIP := -m pip install -qq --disable-pip-version-check
 PYTHON3 ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
+# On all cores, a file at a time; toy networks train fastest on one thread each. `make test TESTS=tests/models`
+# runs a part, `make test WORKERS=0` all of it in one process.
+WORKERS ?= auto
+TESTS ?=
+PYTEST = OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
 # An environment that somebody made by hand can be of an older Python.
 NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(VENV) is of Python " + sys.version[:4] + \
 	": Unfold needs 3.11 or newer. Remove $(VENV), then run this again.")'
@@ -55,13 +61,13 @@ browser: $(VENV)/.dev
 	@PYTHON=$(PYTHON) .ci/browser
 
 test: $(VENV)/.dev browser  ## Set up what tests need, a browser too, and run them all
-	@$(PYTHON) -m pytest
+	@$(PYTEST)
 
 check: $(VENV)/.dev browser  ## Format, lint and types are checked, then all tests run, with branch coverage
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
-	@$(PYTHON) -m pytest --cov --cov-report=term:skip-covered
+	@$(PYTEST) --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev  ## Check format, lint and types only
 	@$(PYTHON) -m ruff format --check .

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from trainer import config
 from trainer.errors import ConfigError
@@ -32,9 +32,12 @@ def _catalog() -> bytes:
 
 
 @router.post("/estimate", **shaped(Estimate), openapi_extra=described(Launch))
-def estimate(launch: Annotated[Launch, Depends(body(Launch))], parts: Given) -> Response:
+async def estimate(
+    request: Request, launch: Annotated[Launch, Depends(body(Launch))], parts: Given
+) -> Response:
     """What a configuration would cost, or what is wrong with it. Starts nothing."""
     try:
-        return answer(config.estimate(launch.config, parts.corpus))
+        found = await parts.estimates.run(request, partial(config.estimate, launch.config, parts.corpus))
+        return answer(found)
     except ConfigError as error:
         raise from_config(error) from None

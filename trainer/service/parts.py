@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from trainer.corpora import builtin_corpora
 from trainer.inspection.inspector import Inspector
+from trainer.service.turns import Turns
 from trainer.store import Store
 
 
@@ -26,6 +27,9 @@ class Parts:
     store: Store
     scheduler: Waker
     inspector: Inspector
+    estimates: Turns = dataclasses.field(default_factory=lambda: Turns(1, 200, "estimates"))
+    launches: Turns = dataclasses.field(default_factory=lambda: Turns(1, 200, "launches"))
+    uploads: Turns = dataclasses.field(default_factory=lambda: Turns(2, 30, "uploads"))
 
     def corpus(self, corpus_id: str) -> str:
         """The text of a corpus, built in or uploaded; LookupError for an unknown id."""

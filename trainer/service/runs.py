@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from trainer import config
 from trainer.errors import ConfigError
@@ -15,7 +16,7 @@ from trainer.schema import Launch, Run, RunPage, RunPatch, RunState
 from trainer.service.answers import answer, shaped
 from trainer.service.bodies import body, described
 from trainer.service.errors import from_config
-from trainer.service.parts import Given
+from trainer.service.parts import Given, Parts
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -24,12 +25,17 @@ Text = Annotated[str | None, Query(max_length=200)]
 
 
 @router.post("", **shaped(Run, HTTPStatus.CREATED), openapi_extra=described(Launch))
-def launch(
+async def launch(
+    request: Request,
     launch: Annotated[Launch, Depends(body(Launch))],
     parts: Given,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> Response:
     """Queue a run: 201. The same Idempotency-Key and body again give the run that the first made: 200."""
+    return await parts.launches.run(request, partial(_launch, launch, parts, idempotency_key))
+
+
+def _launch(launch: Launch, parts: Parts, idempotency_key: str | None) -> Response:
     try:
         config.resolve(launch.config, parts.corpus)
     except ConfigError as error:
