@@ -23,7 +23,7 @@ StateName = Literal["queued", "running", "finished", "stopped", "failed", "inter
 Text = Annotated[str | None, Query(max_length=200)]
 
 
-@router.post("", **shaped(Run, HTTPStatus.CREATED), openapi_extra=described(Launch))
+@router.post("", **shaped(Run, HTTPStatus.CREATED, HTTPStatus.OK), openapi_extra=described(Launch))
 def launch(
     launch: Annotated[Launch, Depends(body(Launch))],
     parts: Given,
