@@ -18,6 +18,12 @@ from trainer.schema.config import ADVANCED as ADVANCED
 from trainer.schema.config import AnalysisConfig as AnalysisConfig
 from trainer.schema.config import RunConfig as RunConfig
 from trainer.schema.config import TrainingConfig as TrainingConfig
+from trainer.schema.effects import holds as holds
+from trainer.schema.effects import is_open as is_open
+from trainer.schema.effects import of_run as of_run
+from trainer.schema.effects import properties as properties
+from trainer.schema.effects import settle as settle
+from trainer.schema.effects import without_effect as without_effect
 from trainer.schema.inspection import FOR_TEXT as FOR_TEXT
 from trainer.schema.inspection import NOT_FOR_TEXT as NOT_FOR_TEXT
 from trainer.schema.inspection import CheckpointInfo as CheckpointInfo

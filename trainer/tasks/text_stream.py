@@ -41,6 +41,7 @@ class TextStream(Task):
 
     loss_kind = "cross_entropy"
     streaming = True
+    solvable = False
 
     symbol: ClassVar[str]
     """What the text consists of, for readers: ``"character"``."""
