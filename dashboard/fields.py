@@ -176,7 +176,7 @@ def errors_of(error: ValidationError) -> list[FieldError]:
 
 
 _REMEDIES = {
-    "string_pattern_mismatch": "leave out <, > and control characters",
+    "string_pattern_mismatch": "leave out <, >, control characters and what does not show",
     "string_too_long": "make it shorter",
     "too_long": "use fewer",
 }

@@ -87,7 +87,7 @@ def resolve(config: RunConfig, corpora: Corpora, *, is_new: bool = False) -> Res
         raise ConfigError(idle)
     check_before_building(config, model_spec, model_config, task_spec, task_config)
     corpora = lru_cache(maxsize=1)(corpora)  # a task is built from the same text at each of its lengths
-    built = _build_task(task_spec, task_config, corpora)
+    built = _build_task(task_spec, task_config, corpora, is_new)
     check_after_building(config, model_spec, model_config, task_config, built)
     resolved = Resolved(
         model_spec=model_spec,
@@ -140,8 +140,11 @@ def _entry(
         return None
 
 
-def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora) -> Task:
+def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora, is_new: bool) -> Task:
     try:
+        if is_new and spec.check_text is not None:
+            corpus: str = config.corpus  # type: ignore[attr-defined]
+            spec.check_text(corpus, corpora(corpus))
         return spec.build(config, corpora)
     except LookupError as error:
         raise ConfigError(

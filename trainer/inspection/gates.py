@@ -67,7 +67,7 @@ def _typed(subject: Subject, text: str) -> tuple[Batch, Tensor]:
     if not isinstance(task, TextStream):
         raise ViewError("text", text, "this run's task does not read text", "leave it empty")
     try:
-        ids = task.encode(text)
+        ids = task.encode(task.as_written(text))
     except ValueError as error:
         raise ViewError("text", text, str(error), "change the text") from None
     if len(ids) < 2:

@@ -31,7 +31,6 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
-from trainer.schema.runs import PLAIN as PLAIN
 from trainer.schema.runs import Channel as Channel
 from trainer.schema.runs import CorpusInfo as CorpusInfo
 from trainer.schema.runs import EigenvalueSeries as EigenvalueSeries
@@ -39,7 +38,6 @@ from trainer.schema.runs import ForecastSample as ForecastSample
 from trainer.schema.runs import Launch as Launch
 from trainer.schema.runs import LengthVerdict as LengthVerdict
 from trainer.schema.runs import LogLine as LogLine
-from trainer.schema.runs import Name as Name
 from trainer.schema.runs import Run as Run
 from trainer.schema.runs import RunPage as RunPage
 from trainer.schema.runs import RunPatch as RunPatch
@@ -49,7 +47,6 @@ from trainer.schema.runs import SampleContent as SampleContent
 from trainer.schema.runs import SequenceSample as SequenceSample
 from trainer.schema.runs import Series as Series
 from trainer.schema.runs import Summary as Summary
-from trainer.schema.runs import Tag as Tag
 from trainer.schema.runs import TextSample as TextSample
 from trainer.schema.runs import VectorSeries as VectorSeries
 from trainer.schema.views import CliffPath as CliffPath
@@ -80,6 +77,12 @@ from trainer.schema.views import TriangleView as TriangleView
 from trainer.schema.views import TruncationView as TruncationView
 from trainer.schema.views import ViewResult as ViewResult
 from trainer.schema.views import WrittenSymbol as WrittenSymbol
+from trainer.schema.words import PLAIN as PLAIN
+from trainer.schema.words import Name as Name
+from trainer.schema.words import Tag as Tag
+from trainer.schema.words import composed as composed
+from trainer.schema.words import shown as shown
+from trainer.schema.words import shown_line as shown_line
 from trainer.schema.worker import EIGENVALUES as EIGENVALUES
 from trainer.schema.worker import Assignment as Assignment
 from trainer.schema.worker import CheckpointMeta as CheckpointMeta

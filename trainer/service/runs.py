@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 
 from trainer import config
 from trainer.errors import ConfigError
-from trainer.schema import Launch, Run, RunPage, RunPatch, RunState
+from trainer.schema import Launch, Run, RunPage, RunPatch, RunState, composed
 from trainer.service.answers import answer, shaped
 from trainer.service.bodies import body, described
 from trainer.service.errors import from_config
@@ -65,8 +65,8 @@ def listed(
         states=[RunState(name) for name in state],
         model=model,
         task=task,
-        tag=tag,
-        search=search,
+        tag=None if tag is None else composed(tag),
+        search=None if search is None else composed(search),
         order=order,
         direction="descending" if down else "ascending",
     )

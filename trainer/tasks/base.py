@@ -227,6 +227,8 @@ class TaskSpec:
     """Whether a sequence has one answer, at its end; a rule as in ``only_if`` where settings decide that."""
     needs_corpus: bool = False
     """Whether ``task`` is built with the text as well: ``task(config, text)`` instead of ``task(config)``."""
+    check_text: Callable[[str, str], None] | None = None
+    """Given the corpus's id and text, raises SettingError where a new run could learn nothing from it."""
     needs_table: bool = False
     """Whether that text is a table, of which the setting ``column`` names one column."""
 
