@@ -92,10 +92,11 @@ papers: $(VENV)/.dev  ## Train what the papers report, seed by seed; writes docs
 
 secrets: secrets/token  ## Make secrets/token, the secret that docker-compose.yml reads
 
-# Readable by all, for the containers run as another user; the folder is closed to others instead.
-secrets/token: $(VENV)/pyvenv.cfg
+# Readable by all, for the containers run as another user; the folder is closed to others instead. Made without
+# Python, which a machine with a container engine need not have.
+secrets/token:
 	@mkdir -p -m 700 secrets
-	@$(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))' > $@
+	@token=$$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n'); [ "$${#token}" -eq 64 ]; echo "$$token" > $@
 	@chmod 644 $@
 
 pins: $(VENV)/.dev  ## Write constraints.txt anew from what is installed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from trainer.schema import FieldError, SettingError
+from trainer.schema import FieldError, SettingError, is_open
 
 Kind = Literal["integer", "number", "boolean", "choice", "text"]
 
@@ -34,21 +34,17 @@ class Field:
     """Whether the form folds it away."""
     topic: str = ""
     """Heading that it stands under where it is folded away."""
-    only_if: Mapping[str, Any] = field(default_factory=dict)
-    """What must hold for it to have an effect; see `trainer.schema.ADVANCED`."""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """What was read."""
 
     def choice_label(self, choice: str | None) -> str:
         """An option as a reader sees it."""
         return choice_label(choice) if choice is None else self.labels.get(choice, choice_label(choice))
 
-    def matters(self, known: Mapping[str, Any]) -> bool:
-        """Whether the setting has an effect where ``known`` holds.
-
-        Args:
-            known: the values of its own section by name, and those of every section, and properties of the
-                chosen network and task, by path: ``task.length``.
-        """
-        return all(_holds(known.get(name), wanted) for name, wanted in self.only_if.items())
+    def open_to(self, known: Mapping[str, Any]) -> Field:
+        """The field with those of its choices that mean anything where ``known`` holds."""
+        kept = tuple(choice for choice in self.choices if is_open(self.path, self.schema, choice, known))
+        return replace(self, choices=kept)
 
     @property
     def when_empty(self) -> str:
@@ -92,34 +88,6 @@ class Field:
         return float(value) if self.kind == "number" and value is not None else value
 
 
-def _holds(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, bool):
-        return (value is not None and value is not False) == wanted
-    return value in wanted
-
-
-def settled(
-    fields: Iterable[Field], values: Mapping[str, Any], known: Mapping[str, Any]
-) -> tuple[dict[str, Any], set[str]]:
-    """What a section holds once each setting without an effect has its schema's default, and which those are.
-
-    A setting may hang on another that itself turns out to have no effect, so this goes on until nothing
-    changes.
-
-    Args:
-        values: what the settings would be, by name.
-        known: about the other sections, by path.
-    """
-    fields, result = list(fields), dict(values)
-    idle: set[str] = set()
-    while True:
-        found = {f.name for f in fields if f.name in idle or not f.matters({**known, **result})}
-        if found == idle:
-            return result, idle
-        idle = found
-        result |= {f.name: f.default for f in fields if f.name in idle}
-
-
 def read_fields(schema: Mapping[str, Any], prefix: str = "") -> list[Field]:
     """The fields of an object schema, in its order; ``prefix`` is the path of the object itself.
 
@@ -160,7 +128,7 @@ def _field(name: str, path: str, part: Mapping[str, Any], definitions: Mapping[s
         labels=part.get("labels", {}),
         advanced=part.get("advanced", False),
         topic=part.get("topic", ""),
-        only_if=part.get("only_if", {}),
+        schema=part,
     )
 
 
@@ -208,7 +176,7 @@ def errors_of(error: ValidationError) -> list[FieldError]:
 
 
 _REMEDIES = {
-    "string_pattern_mismatch": "leave out <, > and control characters",
+    "string_pattern_mismatch": "leave out <, >, control characters and what does not show",
     "string_too_long": "make it shorter",
     "too_long": "use fewer",
 }

@@ -13,9 +13,9 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.fields import Field, error_path, read_fields, sentence, settled
+from dashboard.fields import Field, error_path, read_fields, sentence
 from dashboard.text import plain
-from trainer.schema import FieldError
+from trainer.schema import FieldError, settle
 
 PER_ROW = 4
 """Fields side by side."""
@@ -32,11 +32,11 @@ class Draft:
     changed: dict[str, Any] = field(default_factory=dict)
     """The user's own values, by path."""
 
-    def value(self, setting: Field, defaults: Mapping[str, Any]) -> Any:
+    def value(self, setting: Field, default: Any) -> Any:
         """What the setting's widget shows: the user's value where it fits the field, else the default."""
         if setting.path in self.changed and setting.accepts(self.changed[setting.path]):
             return setting.read(self.changed[setting.path])
-        return defaults.get(setting.name, setting.default)
+        return default
 
     def change(self, setting: Field, value: Any) -> None:
         """Keep the user's value; a field that was emptied and must not be goes back to its default."""
@@ -95,27 +95,42 @@ class Section:
         )
 
 
-def read_section(
-    schema: Mapping[str, Any],
-    name: str,
+def read_sections(
+    schemas: Mapping[str, Mapping[str, Any]],
     draft: Draft,
     known: Mapping[str, Any],
     *,
     defaults: Mapping[str, Any] | None = None,
-) -> Section:
-    """What one section of the configuration holds by the draft.
+) -> dict[str, Section]:
+    """What the sections of a configuration hold by the draft.
+
+    They are read together, since a setting may have an effect with some settings of another section only.
 
     Args:
-        schema: of the section's settings.
-        name: the key of the configuration that they live under, such as ``training``; empty for its root.
-        known: values of other sections and properties of the chosen entries, by path, on which it may hang
-            whether a setting has an effect.
-        defaults: values that go before the schema's own defaults.
+        schemas: of each section's settings, by the key of the configuration that they live under, such as
+            ``training``; empty for its root.
+        known: properties of the chosen entries, and settings that are not asked about, by path.
+        defaults: values that go before the schemas' own defaults, by path.
     """
-    fields = read_fields(schema, name)
-    usual = {setting.name: (defaults or {}).get(setting.name, setting.default) for setting in fields}
-    values, idle = settled(fields, {s.name: draft.value(s, usual) for s in fields}, known)
-    return Section(fields=[s for s in fields if s.name not in idle], values=values, defaults=usual)
+    fields = {name: read_fields(schema, name) for name, schema in schemas.items()}
+    by_path = {setting.path: setting for part in fields.values() for setting in part}
+    usual = {path: (defaults or {}).get(path, setting.default) for path, setting in by_path.items()}
+    wanted = {path: draft.value(setting, usual[path]) for path, setting in by_path.items()}
+    values, idle = settle({path: setting.schema for path, setting in by_path.items()}, wanted, known)
+    known = {**known, **values}
+    return {
+        name: Section(
+            fields=[setting.open_to(known) for setting in part if setting.path not in idle],
+            values={setting.name: values[setting.path] for setting in part},
+            defaults={setting.name: usual[setting.path] for setting in part},
+        )
+        for name, part in fields.items()
+    }
+
+
+def read_section(schema: Mapping[str, Any], name: str, draft: Draft, known: Mapping[str, Any]) -> Section:
+    """``read_sections`` of a single one."""
+    return read_sections({name: schema}, draft, known)[name]
 
 
 def draw_section(

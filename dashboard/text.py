@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from trainer.schema import shown
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=/@])")
 
 # What looks like an address becomes a link even where every character of it is escaped. A word joiner, which
@@ -15,7 +17,7 @@ _JOINER = "\u2060"
 
 def plain(text: str) -> str:
     """Other people's words, safe inside Markdown: shown letter by letter, never as markup, maths or icons."""
-    return _MARKDOWN.sub(r"\\\1", _LINK.sub(_JOINER, " ".join(text.split())))
+    return _MARKDOWN.sub(r"\\\1", _LINK.sub(_JOINER, shown(" ".join(text.split()))))
 
 
 def number(value: float | None, digits: int = 3) -> str:

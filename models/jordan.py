@@ -7,13 +7,20 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.activations import ACTIVATIONS, RANGES, ActivationName
 from models.base import Letter, ModelSpec, Network, NetworkConfig
 from models.clamping import LINEAR, Span, speak_for
+
+_TAUGHT: list[JsonValue] = [
+    {"training.loss_at": ["task"], "task.asks_once": False},
+    {"training.loss_at": ["all"]},
+    {"training.loss_at": ["last"], "training.carry_state": True, "task.streaming": True},
+]
+"""Where a right answer is known before the last output, or carried from one batch of a stream to the next."""
 
 
 class JordanConfig(NetworkConfig):
@@ -28,7 +35,7 @@ class JordanConfig(NetworkConfig):
     feedback: Literal["sigmoid", "tanh", "softmax", "linear"] = "sigmoid"
     """How an output is squashed before it is fed back. Softmax suits tasks that choose one symbol; linear
     feeds back the output itself, for tasks that predict a number."""
-    teacher_forcing: bool = False
+    teacher_forcing: bool = Field(default=False, json_schema_extra={"only_if": _TAUGHT})
     """While training, feed back the right output where the task has one; else, and in every test, its own."""
 
     @property

@@ -22,7 +22,7 @@ class LayeredConfig(NetworkConfig):
         default=0.0,
         ge=0,
         lt=1,
-        json_schema_extra={"advanced": True, "only_if": {"layers": [2, 3, 4, 5, 6, 7, 8]}},
+        json_schema_extra={"advanced": True, "only_if": {"layers": {"above": 1}}},
     )
     """Share of the numbers between two layers that training sets to 0 at random; nothing with one layer."""
     embedding_size: int | None = Field(default=None, ge=1, le=1024, json_schema_extra={"advanced": True})

@@ -1,6 +1,6 @@
 """``python -m trainer``."""
 
-from trainer.cli import app
+from trainer.cli import main
 
 if __name__ == "__main__":
-    app(prog_name="python -m trainer")
+    main()

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from models import MODELS
-from models.base import ModelSpec, Network, NetworkConfig
-from models.bptt.omega import omega
+from models.base import ModelSpec, Network, NetworkConfig, named_tensors
+from models.bptt.omega import omega, recurrent_weights
 from trainer.checks import accelerators, check_after_building, check_before_building, check_device
 from trainer.errors import ConfigError, errors_of, nearest, shortened
+from trainer.idle import idle_in_run
 from trainer.schema import (
     AnalysisConfig,
     Catalog,
@@ -63,12 +64,13 @@ class Resolved:
         return self.task_spec.build(self.task_config.model_copy(update={"length": length}), self.corpora)
 
 
-def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
+def resolve(config: RunConfig, corpora: Corpora, *, is_new: bool = False) -> Resolved:
     """Check a configuration against the registries and build its task.
 
     Args:
         config: as it was sent.
         corpora: gives the text of a corpus by its id.
+        is_new: refuse settings without effect too; runs that were stored before that was done go on.
 
     Raises:
         ConfigError: an unknown name or setting, a value out of range, a device that this machine lacks, or
@@ -81,9 +83,11 @@ def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
     if model is None or task is None or found:
         raise ConfigError(found)
     (model_spec, model_config), (task_spec, task_config) = model, task
+    if is_new and (idle := idle_in_run(catalog(), with_defaults(config))):
+        raise ConfigError(idle)
     check_before_building(config, model_spec, model_config, task_spec, task_config)
     corpora = lru_cache(maxsize=1)(corpora)  # a task is built from the same text at each of its lengths
-    built = _build_task(task_spec, task_config, corpora)
+    built = _build_task(task_spec, task_config, corpora, is_new)
     check_after_building(config, model_spec, model_config, task_config, built)
     resolved = Resolved(
         model_spec=model_spec,
@@ -136,8 +140,11 @@ def _entry(
         return None
 
 
-def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora) -> Task:
+def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora, is_new: bool) -> Task:
     try:
+        if is_new and spec.check_text is not None:
+            corpus: str = config.corpus  # type: ignore[attr-defined]
+            spec.check_text(corpus, corpora(corpus))
         return spec.build(config, corpora)
     except LookupError as error:
         raise ConfigError(
@@ -194,7 +201,7 @@ def catalog() -> Catalog:
             group=spec.group,
             equations=spec.equations,
             source=spec.source,
-            keeps_state=spec.keeps_state,
+            **_state_of(spec),
             letters={at: Letter(name=of.name, does=of.does) for at, of in spec.network.letters.items()},
             json_schema=_schema(spec.config),
         )
@@ -215,6 +222,8 @@ def catalog() -> Catalog:
             error_unit=spec.task.error_unit,
             wrong_when=spec.wrong_when,
             streaming=spec.task.streaming,
+            asks_once=spec.asks_once,
+            solvable=spec.task.solvable,
             needs_corpus=spec.needs_corpus,
             needs_table=spec.needs_table,
             training_defaults=spec.defaults,
@@ -228,6 +237,18 @@ def catalog() -> Catalog:
         analysis_schema=_schema(AnalysisConfig),
         accelerators=list(accelerators()),
     )
+
+
+def _state_of(spec: ModelSpec) -> dict[str, Any]:
+    """What a network carries from one timestep to the next, and by which weights."""
+    with torch.device("meta"):  # allocates nothing
+        network = spec.network(spec.config(), 1, 1)
+        fields = {name.partition("/")[0] for name, _ in named_tensors(network.initial_state(1))}
+    return {
+        "keeps_state": spec.keeps_state,
+        "state_parts": len(fields),
+        "recurrent_weights": bool(recurrent_weights(network)),
+    }
 
 
 def _schema(config: type[BaseModel]) -> dict[str, Any]:
@@ -251,7 +272,7 @@ def estimate(config: RunConfig, corpora: Corpora) -> Estimate:
     Raises:
         ConfigError: as ``resolve``.
     """
-    resolved = resolve(config, corpora)
+    resolved = resolve(config, corpora, is_new=True)
     key = config.model_copy(update={"seed": 0}).model_dump_json(exclude={"analysis"})
     measured = _measured(key, resolved)
     return Estimate(

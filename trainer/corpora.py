@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainer.csv_table import TableError, column_names, read_table
-from trainer.schema import CorpusInfo
+from trainer.schema import CorpusInfo, composed
 
 MAX_BYTES = 20_000_000
 MIN_CHARACTERS = 2_000
 """So that the tenth of a text that is kept for validation holds a sequence of the default length."""
 MIN_DISTINCT = 4
 """The alphabet of DNA passes."""
-MAX_DISTINCT = 2_000
-"""Characters are fed in one-hot: each distinct one costs a row of input weights and of output weights."""
 PREVIEW_CHARACTERS = 200
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
@@ -83,6 +81,11 @@ def _python_topics() -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \r]+\n", "\n", text)) + "\n"
 
 
+def as_kept(text: str) -> str:
+    """A text as it is stored: line feeds end its lines, no byte order mark, accents composed."""
+    return composed(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+
+
 class UploadCheck:
     """Checks a text or a table while it arrives, and refuses it at the first byte that rules it out.
 
@@ -96,7 +99,6 @@ class UploadCheck:
         self._bytes = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._parts: list[str] = []
-        self._distinct: set[str] = set()
 
     def feed(self, chunk: bytes) -> None:
         if self._bytes + len(chunk) > self._limit:
@@ -112,16 +114,11 @@ class UploadCheck:
                 f"byte {place} is the control character 0x{control[0].hex()}, so this is not plain text",
                 "upload a plain text file saved as UTF-8, not a document, an image or an archive",
             )
-        if len(self._distinct) > MAX_DISTINCT:
-            raise CorpusError(
-                f"the text has more than {MAX_DISTINCT:,} distinct characters",
-                "upload a text in an alphabetic script, or replace its rare characters",
-            )
 
     def finish(self) -> str:
         """The text: line endings as line feeds, without a byte order mark."""
         self._decode(b"", final=True)
-        text = "".join(self._parts).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        text = as_kept("".join(self._parts))
         if not text or text.isspace():
             found = f"holds nothing but {len(text):,} characters of white space" if text else "is empty"
             raise CorpusError(f"the text {found}", f"upload one of at least {MIN_CHARACTERS:,} characters")
@@ -159,7 +156,6 @@ class UploadCheck:
                 "upload a plain text file saved as UTF-8",
             ) from None
         self._bytes += len(chunk)
-        self._distinct.update(part)
         self._parts.append(part)
 
 

@@ -91,7 +91,7 @@ def _explain(entry: dict[str, Any], model: type[BaseModel] | None) -> tuple[str,
         if ctx["pattern"] == PLAIN:
             return (
                 "holds a character that is not allowed",
-                "leave out <, >, line breaks and control characters",
+                "leave out <, >, line breaks, control characters and what does not show",
             )
         return "is not written as it should be", _way_to_write(model, entry["loc"])
     if kind in ("string_too_long", "too_long"):

@@ -10,7 +10,7 @@ from dashboard.client import Client, Refused
 from dashboard.forms import Cells, Draft
 from dashboard.session import show_trouble
 from dashboard.text import count, many, plain
-from trainer.schema import CatalogEntry, CorpusInfo
+from trainer.schema import CatalogEntry, CorpusInfo, shown_line
 
 CORPUS, COLUMN = "corpus", "column"
 """The settings that every task with ``needs_corpus``, and with ``needs_table``, has."""
@@ -45,7 +45,11 @@ def draw_corpus(
                 names = corpora[chosen].columns
                 with column:
                     values[COLUMN] = draw_selection(
-                        "Column", f"{section}.{COLUMN}", {name: name for name in names}, names[0], draft
+                        "Column",
+                        f"{section}.{COLUMN}",
+                        {name: shown_line(name) for name in names},
+                        names[0],
+                        draft,
                     )
             draw_upload_button(service, draft, path, table=task.needs_table)
         st.caption(f"Begins: “{plain(' '.join(corpora[chosen].preview[:160].split()))}…”")

@@ -20,11 +20,11 @@ from dashboard.views.inside_parts import LinkDraft, Look, carry_settings
 from dashboard.views.inside_results import CHOICES, draw_recorded, draw_result
 from dashboard.views.parts import (
     MOST_BESIDE,
+    about_run,
     is_there,
     labels,
     run_ids,
     state_badge,
-    task_entry,
     title_of,
     view_entries,
 )
@@ -255,9 +255,7 @@ def _draw(look: Look) -> None:
         return
     look = replace(look, entry=_with_choices(look, first))
     name, draft, cells = look.entry.name, LinkDraft(look.entry.name), Cells()
-    task = task_entry(look.service, look.run)
-    reads_text = task is not None and task.needs_corpus and not task.needs_table
-    section = read_section(look.entry.json_schema, name, draft, {"task.text": reads_text})
+    section = read_section(look.entry.json_schema, name, draft, about_run(look.service, look.run))
     look = replace(look, settings=draw_section(section, draft, cells, more="More settings of this view"))
     try:
         found = look.inspect()

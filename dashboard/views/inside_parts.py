@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -16,8 +16,8 @@ from dashboard.client import Client
 from dashboard.fields import Field
 from dashboard.forms import Draft
 from dashboard.theme import run_color
-from dashboard.views.parts import labels
-from trainer.schema import Inspect, Inspection, Run, ViewEntry
+from dashboard.views.parts import about_run, labels
+from trainer.schema import Inspect, Inspection, Run, ViewEntry, settle
 
 CARRIED = "inside.carried"
 """Where the session keeps which settings came along from another run."""
@@ -45,6 +45,15 @@ class Look:
     def names(self) -> dict[UUID, str]:
         """Of this run and those beside it."""
         return labels([self.run, *self.beside])
+
+    def of(self, run: Run, step: int | None) -> Look:
+        """The same view of another run, without the settings that have no effect there."""
+        parts = self.entry.json_schema.get("properties", {})
+        schemas = {f"{self.entry.name}.{name}": part for name, part in parts.items()}
+        values = {f"{self.entry.name}.{name}": value for name, value in self.settings.items()}
+        settled, _ = settle(schemas, values, about_run(self.service, run))
+        settings = {path.partition(".")[2]: value for path, value in settled.items()}
+        return replace(self, run=run, step=step, settings=settings)
 
     def inspect(self, view: str | None = None, **settings: Any) -> Inspection:
         """This view with its settings; or another one of the same checkpoint, with settings of its own."""

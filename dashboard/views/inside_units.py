@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import streamlit as st
 
@@ -164,7 +163,7 @@ def _beside(look: Look, found: GatesView, unit: int, held: str, tokens: Sequence
             if not kept:
                 st.caption(f"{plain(names[run.id])} has no checkpoint.")
                 continue
-            result = replace(look, run=run, step=max(info.step for info in kept)).inspect().result
+            result = look.of(run, max(info.step for info in kept)).inspect().result
         rows = result.states.get(held) if isinstance(result, GatesView) else None
         if not rows or unit >= len(rows[0]):
             st.caption(f"{plain(names[run.id])} has no unit {unit} of {quantity_title(held)}.")

@@ -11,12 +11,23 @@ from pydantic import ValidationError
 
 from dashboard.client import Client, NotFound, Refused
 from dashboard.fields import errors_of, sentence
-from dashboard.forms import Cells, Draft, draw_section, read_section
+from dashboard.forms import Cells, Draft, draw_section, read_sections
 from dashboard.session import client, guarded, show_trouble
 from dashboard.text import compact, count, duration, many, number, plain, share
 from dashboard.views.chooser import chosen_entry, draw_choice
 from dashboard.views.corpus_picker import draw_corpus
-from trainer.schema import Catalog, CatalogEntry, Estimate, FieldError, Launch, Run, RunConfig
+from trainer.schema import (
+    Catalog,
+    CatalogEntry,
+    Estimate,
+    FieldError,
+    Launch,
+    Run,
+    RunConfig,
+    of_run,
+    properties,
+    without_effect,
+)
 
 DRAFT, ORIGIN = "launch.draft", "launch.origin"
 
@@ -33,7 +44,7 @@ def page() -> None:
         if draft.changed and st.button("Back to defaults", icon=":material/restart_alt:", type="tertiary"):
             start_over()
     if origin:
-        show_origin(origin)
+        show_origin(origin, catalog)
     left, right = st.columns([2.6, 1], gap="large")
     cells = Cells()
     with left:
@@ -50,13 +61,19 @@ def draw_configuration(service: Client, catalog: Catalog, draft: Draft, cells: C
     network = chosen_entry("model", catalog.models, draft)
     chosen = chosen_entry("task", catalog.tasks, draft)
     known = {**properties("model", network), **properties("task", chosen)}
-    model = read_section(network.json_schema, "model", draft, known)
-    known |= {f"model.{name}": value for name, value in model.values.items()}
-    task = read_section(chosen.json_schema, "task", draft, known)
-    known |= {f"task.{name}": value for name, value in task.values.items()}
-    schema = with_accelerators(catalog.training_schema, catalog.accelerators)
-    training = read_section(schema, "training", draft, known, defaults=chosen.training_defaults)
-    analysis = read_section(catalog.analysis_schema, "analysis", draft, known)
+    read = read_sections(
+        {
+            "model": network.json_schema,
+            "task": chosen.json_schema,
+            "training": with_accelerators(catalog.training_schema, catalog.accelerators),
+            "analysis": catalog.analysis_schema,
+            "": SEED,
+        },
+        draft,
+        known,
+        defaults={f"training.{name}": value for name, value in chosen.training_defaults.items()},
+    )
+    model, task, training, analysis, seed = read.values()
 
     draw_choice("Network", "model", catalog.models, network, draft, cells)
     of_model = draw_section(model, draft, cells, more="More network settings")
@@ -68,7 +85,6 @@ def draw_configuration(service: Client, catalog: Catalog, draft: Draft, cells: C
     st.space("small")
 
     st.subheader("Training", anchor=False)
-    seed = read_section(SEED, "", draft, known)
     of_training = draw_section(training.with_(seed), draft, cells, more="More training settings")
     of_analysis = draw_section(analysis, draft, cells, more="What the run records")
     return {
@@ -81,11 +97,6 @@ def draw_configuration(service: Client, catalog: Catalog, draft: Draft, cells: C
 
 
 SEED = {"properties": {"seed": RunConfig.model_json_schema()["properties"]["seed"]}}
-
-
-def properties(section: str, entry: CatalogEntry) -> dict[str, Any]:
-    """What the catalogue says of the chosen entry, by path: a setting may have an effect with some only."""
-    return {f"{section}.{name}": value for name, value in entry.model_dump(exclude={"json_schema"}).items()}
 
 
 def with_accelerators(schema: dict[str, Any], present: Sequence[str]) -> dict[str, Any]:
@@ -250,10 +261,13 @@ def draft_of(config: RunConfig) -> Draft:
     return draft
 
 
-def show_origin(origin: Run) -> None:
+def show_origin(origin: Run, catalog: Catalog) -> None:
+    idle = without_effect(*of_run(catalog, origin.config))
+    left_out = ", ".join(f"{path.replace('_', ' ')} {value}" for path, value in idle.items())
     st.caption(
         f":material/content_copy: Starts from the settings of run {origin.number}, **{plain(origin.name)}**. "
         "Change what you like; that run stays as it is."
+        + (f" Left out, since it had no effect there: {plain(left_out)}." if idle else "")
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import streamlit as st
@@ -10,7 +11,7 @@ import streamlit as st
 from dashboard.charts.lengths import LengthCurve
 from dashboard.client import Client, NotFound
 from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_dash, run_mark
-from trainer.schema import Catalog, CatalogEntry, Letter, Run, ViewEntry
+from trainer.schema import Catalog, CatalogEntry, Letter, Run, ViewEntry, of_run
 
 LIVE_EVERY = 1.0
 """Seconds between two looks at a run that is training."""
@@ -40,6 +41,12 @@ def model_entry(client: Client, run: Run) -> CatalogEntry | None:
     """The run's network as the catalogue knows it; None for one that this version no longer has."""
     name = run.config.model.get("name")
     return next((m for m in _catalog(client, client.address.url).models if m.name == name), None)
+
+
+def about_run(client: Client, run: Run) -> dict[str, Any]:
+    """The run's settings, and what the catalogue says of its network and task, by path."""
+    _, values, known = of_run(_catalog(client, client.address.url), run.config)
+    return {**known, **values}
 
 
 def letters_of(client: Client, run: Run) -> dict[str, Letter]:

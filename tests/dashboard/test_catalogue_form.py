@@ -10,7 +10,9 @@ import pytest
 from dashboard.fields import Field, read_fields
 from dashboard.views.chooser import aligned, grouped
 from trainer.config import catalog
+from trainer.inspection import view_entries
 from trainer.schema import CatalogEntry
+from trainer.schema.effects import alternatives, path_of
 
 CATALOG = catalog()
 SECTIONS: dict[str, tuple[str, Mapping[str, Any]]] = {
@@ -19,11 +21,12 @@ SECTIONS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "training": ("training", CATALOG.training_schema),
     "analysis": ("analysis", CATALOG.analysis_schema),
 }
+VIEWS = {f"view {entry.name}": (entry.name, entry.json_schema) for entry in view_entries()}
 ENTRIES = {entry.name: entry for entry in [*CATALOG.models, *CATALOG.tasks]}
 
 
 def fields(section: str) -> list[Field]:
-    prefix, schema = SECTIONS[section]
+    prefix, schema = {**SECTIONS, **VIEWS}[section]
     return read_fields(schema, prefix)
 
 
@@ -42,20 +45,23 @@ def test_every_setting_is_explained_and_has_a_default_that_its_widget_can_show(s
         assert set(setting.labels) <= set(setting.choices), setting.path
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", [*SECTIONS, *VIEWS])
 def test_a_condition_names_a_setting_or_a_property_that_exists(section: str) -> None:
     """And values that it can have: a misspelt one would hide its setting for ever."""
-    own = {setting.name: setting for setting in fields(section)}
     for setting in fields(section):
-        for name, wanted in setting.only_if.items():
-            part, _, key = name.rpartition(".")
-            if not part:
-                assert name in own, f"{setting.path}: {name}"
-                assert isinstance(wanted, bool) or all(own[name].accepts(value) for value in wanted)
-            else:
-                entries = CATALOG.models if part == "model" else CATALOG.tasks
-                known = {key for entry in entries for key in entry.json_schema["properties"]}
-                assert key in known | set(CatalogEntry.model_fields), f"{setting.path}: {name}"
+        rules = [setting.schema.get("only_if", {}), *setting.schema.get("choice_if", {}).values()]
+        for conditions in (part for rule in rules for part in alternatives(rule)):
+            for name, wanted in conditions.items():
+                assert_exists(path_of(name, setting.path.partition(".")[0]), wanted, setting)
+        assert set(setting.schema.get("choice_if", {})) <= set(setting.choices), setting.path
+
+
+def assert_exists(path: str, wanted: Any, asking: Field) -> None:
+    named = [field for section in (*SECTIONS, *VIEWS) for field in fields(section) if field.path == path]
+    of_entry = path.partition(".")[2] in {*CatalogEntry.model_fields, "text"}
+    assert named or of_entry, f"{asking.path}: {path}"
+    if isinstance(wanted, list):
+        assert all(any(field.accepts(value) for field in named) for value in wanted), asking.path
 
 
 @pytest.mark.parametrize("name", ENTRIES)

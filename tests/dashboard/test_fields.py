@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Rule
 
 from dashboard.fields import (
-    Field,
     choice_label,
     error_path,
     errors_of,
     label_of,
     read_fields,
     sentence,
-    settled,
 )
 from trainer.schema import AnalysisConfig, FieldError, Launch, TrainingConfig
 
@@ -92,47 +90,6 @@ def test_an_emptied_text_is_none_where_the_setting_has_none() -> None:
         None,
         "",
     ]
-
-
-def conditional(**conditions: dict[str, Any]) -> list[Field]:
-    """Number fields, each with what must hold for it to have an effect."""
-    parts = {name: {"type": "integer", "default": 1, "only_if": rule} for name, rule in conditions.items()}
-    return read_fields({"properties": parts}, "training")
-
-
-@pytest.mark.parametrize(
-    ("rule", "known", "matters"),
-    [
-        ({"clip": True}, {"clip": "norm"}, True),
-        ({"clip": True}, {"clip": None}, False),
-        ({"clip": True}, {"clip": False}, False),
-        ({"clip": True}, {"clip": 0}, True),
-        ({"task.length": True}, {"task.length": 50}, True),
-        ({"task.length": True}, {}, False),
-        ({"task.streaming": False}, {"task.streaming": False}, True),
-        ({"task.streaming": False}, {"task.streaming": True}, False),
-        ({"optimizer": ["sgd", "rmsprop"]}, {"optimizer": "sgd"}, True),
-        ({"optimizer": ["sgd", "rmsprop"]}, {"optimizer": "adam"}, False),
-        ({"a": True, "b": [2]}, {"a": 1, "b": 2}, True),
-        ({"a": True, "b": [2]}, {"a": 1, "b": 3}, False),
-    ],
-)
-def test_a_setting_matters_where_all_its_conditions_hold(
-    rule: dict[str, Any], known: dict[str, Any], matters: bool
-) -> None:
-    [field] = conditional(x=rule)
-    assert field.matters(known) is matters
-
-
-def test_what_hangs_on_a_setting_without_effect_has_none_either() -> None:
-    """And each goes back to its default, whatever the order in which they stand."""
-    fields = conditional(c={"b": [7]}, b={"a": [8]}, a={"model.keeps_state": True})
-    values = {"a": 8, "b": 7, "c": 6}
-    assert settled(fields, values, {"model.keeps_state": True}) == (values, set())
-    assert settled(fields, values, {"model.keeps_state": False}) == (
-        {"a": 1, "b": 1, "c": 1},
-        {"a", "b", "c"},
-    )
 
 
 def test_folded_topics_and_words_for_choices_come_from_the_schema() -> None:

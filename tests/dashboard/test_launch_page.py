@@ -272,6 +272,17 @@ def test_back_to_defaults_forgets_every_change(open_page: Open, fake: FakeServic
     assert "Back to defaults" not in [b.label for b in app.button]
 
 
+def test_launch_again_leaves_out_what_had_no_effect_and_says_so(open_page: Open, fake: FakeService) -> None:
+    """A run of an older version may have such settings."""
+    training = TrainingConfig(momentum=0.9, steps=77)
+    run = make_run(92, config=RunConfig(model={"name": "lstm"}, task={"name": "adding"}, training=training))
+    fake.runs[run.id] = run
+    app = open_page(VIEW, **{"from": str(run.id)})
+    assert "Left out, since it had no effect there: training\\.momentum 0\\.9" in words(app)
+    app.button(key="launch.go").click().run()
+    assert fake.launched[-1].config.training == TrainingConfig(steps=77)
+
+
 def test_launch_again_from_a_deleted_run_says_so(open_page: Open) -> None:
     app = open_page(VIEW, **{"from": "not-an-id"})
     assert "not there any more" in words(app)

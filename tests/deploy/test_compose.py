@@ -149,6 +149,54 @@ def test_a_port_that_nobody_guards_is_published_on_loopback_alone() -> None:
     assert environment("trainer")["UNFOLD_ALLOWED_HOSTS"] == "trainer"
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_takes_no_more_than_its_share_of_the_machine(name: str) -> None:
+    """Of memory, of processes, and of the disk, which its output would fill in time."""
+    service = SERVICES[name]
+    (limit,) = re.findall(r"^\$\{[A-Z_]+:-(\d+)g\}$", service["mem_limit"])
+    assert 1 <= int(limit) <= 16
+    assert 256 <= service["pids_limit"] <= 8192
+    assert service["logging"]["driver"] == "json-file"
+    options = service["logging"]["options"]
+    assert re.fullmatch(r"\d+m", options["max-size"])
+    assert isinstance(options["max-file"], str), "the engine takes texts only"
+
+
+def test_nothing_is_asked_that_a_common_engine_does_not_know() -> None:
+    """start_interval came with Docker Engine 25: an older one starts nothing of a file that has it."""
+    assert not any("start_interval" in service["healthcheck"] for service in SERVICES.values())
+
+
+def test_the_secret_is_made_where_there_is_no_python(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("make", "mkdir", "od", "tr", "chmod"):
+        found = shutil.which(tool)
+        assert found, tool
+        (tools / tool).symlink_to(found)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+
+    def make() -> str:
+        done = subprocess.run(
+            ["make", "secrets"],
+            cwd=tmp_path,
+            env={"PATH": str(tools)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return (tmp_path / "secrets" / "token").read_text()
+
+    token = make()
+    assert re.fullmatch(r"[0-9a-f]{64}\n", token)
+    assert make() == token, "kept once it is there"
+    shutil.rmtree(tmp_path / "secrets")
+    assert make() != token
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "secrets" / "token").stat().st_mode & 0o777 == 0o644
+
+
 def test_the_token_comes_as_a_secret_and_stands_in_no_file() -> None:
     for name in SERVICES:
         assert environment(name)["UNFOLD_TOKEN_FILE"] == "/run/secrets/token"

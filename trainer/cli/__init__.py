@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainer.cli.app import app
+from trainer.cli.console import replace_what_cannot_be_shown
 from trainer.cli.export import export
 from trainer.cli.manage import delete, runs, show, stop
 from trainer.cli.serve import serve
@@ -11,4 +12,11 @@ from trainer.cli.train import resume, train
 for command in (serve, train, resume, stop, runs, show, export, delete):
     app.command()(command)
 
-__all__ = ["app"]
+
+def main() -> None:
+    """``python -m trainer``."""
+    replace_what_cannot_be_shown()
+    app(prog_name="python -m trainer")
+
+
+__all__ = ["app", "main"]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from trainer.cli.client import ServiceError
+from trainer.cli.console import WordsConsole
 from trainer.host import HostError
 from trainer.settings import Settings, SettingsError
 
@@ -35,9 +35,9 @@ app = typer.Typer(
     """,
 )
 
-out = Console()
+out = WordsConsole()
 """Results."""
-err = Console(stderr=True)
+err = WordsConsole(stderr=True)
 """Progress and errors."""
 
 WRONG_USE = 2

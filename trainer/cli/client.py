@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -62,8 +63,10 @@ class Client:
 
     def launch(self, launch: dict[str, Any], key: str) -> Run:
         """Queue a run. The launch goes out as the user wrote it: the service says what is wrong with it."""
+        # In ASCII: an argument that is not UTF-8 comes as characters that UTF-8 does not have.
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         return Run.model_validate_json(
-            self._call("POST", "/runs", json=launch, headers={"Idempotency-Key": key})
+            self._call("POST", "/runs", content=json.dumps(launch), headers=headers)
         )
 
     def run(self, run_id: UUID) -> Run:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from trainer.cli.app import errors_told, out, settings
 from trainer.cli.client import ServiceError, connected
+from trainer.cli.console import as_json
 from trainer.cli.show import table, whole
 from trainer.schema import RunState
 
@@ -21,7 +22,7 @@ def runs(
     model: Annotated[str | None, typer.Option(help="Only runs of this network.")] = None,
     task: Annotated[str | None, typer.Option(help="Only runs of this task.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each run as one line of JSON.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print each run as one line of JSON.")] = False,
 ) -> None:
     """List the runs, newest first.
 
@@ -34,18 +35,18 @@ def runs(
     with errors_told(), connected(settings()) as client:
         filters = {"state": None if state is None else state.value, "model": model, "task": task}
         found = list(itertools.islice(client.runs(**filters), limit))
-    if as_json:
+    if json_lines:
         for run in found:
-            typer.echo(run.model_dump_json())
+            typer.echo(as_json(run))
     elif found:
-        out.print(table(found))
+        out.print(table(found, whole_ids=not out.is_seen))
     else:
         out.print("There are no such runs. Start one with: python -m trainer train")
 
 
 def show(
     run: Reference,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the run as one line of JSON.")] = False,
+    one_line: Annotated[bool, typer.Option("--json", help="Print the run as one line of JSON.")] = False,
 ) -> None:
     """Show one run: its results, its configuration, and the end of its log.
 
@@ -57,9 +58,9 @@ def show(
     """
     with errors_told(), connected(settings()) as client:
         found = client.find(run)
-        log = [] if as_json else client.log(found.id)
-    if as_json:
-        typer.echo(found.model_dump_json())
+        log = [] if one_line else client.log(found.id)
+    if one_line:
+        typer.echo(as_json(found))
     else:
         out.print(whole(found, log))
 

@@ -39,7 +39,11 @@ def serve(
 
         UNFOLD_SLOTS=4 python -m trainer serve --port 0
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%d %H:%M:%S%z",  # local time, and how far it is from UTC
+    )
     chosen = settings({"host": host, "port": port, "slots": slots})
     with departure() as leaving, errors_told(), hosting(chosen, leaving=leaving) as server:
         if leaving.tell(server):

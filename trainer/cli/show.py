@@ -42,8 +42,8 @@ def ago(then: datetime) -> str:
     return f"{max(0, past.seconds)} s"
 
 
-def table(runs: Iterable[Run]) -> Table:
-    """Runs, one a row."""
+def table(runs: Iterable[Run], *, whole_ids: bool = False) -> Table:
+    """Runs, one a row; with their whole ids where another program reads them."""
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("No.", "Id", "Name", "State", "Network", "Task"):
         grid.add_column(title)
@@ -53,7 +53,7 @@ def table(runs: Iterable[Run]) -> Table:
         summary = run.summary
         grid.add_row(
             str(run.number),
-            str(run.id)[:8],
+            str(run.id) if whole_ids else str(run.id)[:8],
             Text(run.name),
             Text(run.state, style=STYLES[run.state]),
             Text(str(run.config.model.get("name"))),
@@ -106,7 +106,8 @@ def sample_text(sample: Sample) -> RenderableType:
     content = sample.content
     if isinstance(content, TextSample):
         title = f"Sample at step {sample.step}, temperature {content.temperature:g}"
-        return Panel(Text.assemble((content.prompt, "bold"), content.text), title=title, title_align="left")
+        words = Text.assemble((content.prompt, "bold"), content.text)
+        return Panel.fit(words, title=title, title_align="left")
     if isinstance(content, ForecastSample):
         return Text(f"Sample at step {sample.step}: {content.detail}")
     mark = "right" if content.correct else "wrong"
@@ -134,6 +135,8 @@ def whole(run: Run, log: list[LogLine]) -> Group:
     parts += [facts(run), Text("\nConfiguration", style="bold")]
     parts.append(Text(json.dumps(run.config.model_dump(mode="json"), indent=2)))
     if log:
-        parts.append(Text("\nLog", style="bold"))
-        parts += [Text(f"{line.at:%Y-%m-%d %H:%M:%S} {line.level:7} {line.text}") for line in log[-20:]]
+        parts.append(Text("\nLog (times in UTC)", style="bold"))
+        for line in log[-20:]:
+            at = f"{line.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+            parts.append(Text(f"{at} {line.level:7} {line.text}"))
     return Group(*parts)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from trainer.cli.app import err, errors_told, out, settings
 from trainer.cli.client import Client, ServiceError, connected
+from trainer.cli.console import as_json as one_line
 from trainer.cli.progress import follow
 from trainer.cli.show import closing
 from trainer.schema import Catalog, Run, RunState
@@ -92,14 +93,30 @@ def json_file(path: Path) -> dict[str, Any]:
     """
     with errors_told():
         try:
-            body = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ServiceError(f"{path} cannot be read as JSON: {error}.", "Correct the file.") from None
+            body = read_json(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            remedy = "Correct the file."
+            if isinstance(error, UnicodeDecodeError):
+                remedy = "Save it as UTF-8 (in PowerShell: … | Out-File -Encoding utf8 run.json)."
+            raise ServiceError(f"{path} cannot be read as JSON: {error}.", remedy) from None
         if not isinstance(body, dict):
             raise ServiceError(f"{path} holds no JSON object.", 'Begin it with {"model": …, "task": …}.')
         # What `show --json` prints can be trained again as it is.
         inner = body.get("config")
         return inner if isinstance(inner, dict) else body
+
+
+def read_json(content: bytes) -> Any:
+    """JSON in UTF-8, UTF-16 (as PowerShell 5 writes ``>``) or UTF-32, with a byte order mark or without.
+
+    Raises:
+        ValueError: it is none, or has numbers that JSON does not have, such as NaN.
+    """
+    return json.loads(content, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def shorthand(model: str | None, task: str | None) -> list[str]:
@@ -130,8 +147,8 @@ def assemble(body: dict[str, Any], changes: list[str]) -> dict[str, Any]:
                     f"--set {change}: {section} has no fields.", "Correct the path before the =."
                 )
         try:
-            place[field] = json.loads(text)
-        except ValueError:
+            place[field] = json.loads(text, parse_constant=_no_number)
+        except (ValueError, RecursionError):
             place[field] = text
     return result
 
@@ -158,7 +175,7 @@ def _watch(client: Client, run: Run, *, as_json: bool) -> int:
         signal.signal(signal.SIGTERM, before)
     samples = [] if as_json else client.samples(run.id)
     if as_json:
-        typer.echo(run.model_dump_json())
+        typer.echo(one_line(run))
     else:
         out.print(closing(run, samples))
     if run.can_resume:

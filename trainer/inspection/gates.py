@@ -21,11 +21,13 @@ MEASURED = 16
 class GatesSettings(ViewSettings):
     """Settings of this view."""
 
-    sequence: int = Field(default=0, ge=0, le=255)
+    sequence: int = Field(default=0, ge=0, le=255, json_schema_extra={"only_if": {"text": False}})
     """Which sequence to show, from 0, of those that the run keeps apart to be looked at."""
     text: str | None = Field(default=None, max_length=5000, json_schema_extra=FOR_TEXT)
     """A text of your own to read instead; empty takes the sequence above. Only for a run on text."""
-    seed: int | None = Field(default=None, ge=0, lt=2**31, json_schema_extra={"advanced": True})
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**31, json_schema_extra={"advanced": True, "only_if": {"text": False}}
+    )
     """Draw the sequences by this seed instead of the run's own, so that several runs show the same ones."""
     length: int = Field(default=100, title="Length (timesteps, at most)", ge=1, le=500)
     """How many timesteps to show at most: the last ones of the sequence."""
@@ -65,7 +67,7 @@ def _typed(subject: Subject, text: str) -> tuple[Batch, Tensor]:
     if not isinstance(task, TextStream):
         raise ViewError("text", text, "this run's task does not read text", "leave it empty")
     try:
-        ids = task.encode(text)
+        ids = task.encode(task.as_written(text))
     except ValueError as error:
         raise ViewError("text", text, str(error), "change the text") from None
     if len(ids) < 2:

@@ -36,7 +36,7 @@ def compute(subject: Subject, settings: Generation) -> GeneratedView:
 def _text(subject: Subject, task: TextStream, settings: Generation) -> GeneratedView:
     prompt = settings.prompt or task.prompt(generator(settings.seed, "prompt"))
     try:
-        ids = task.encode(prompt)
+        ids = task.encode(task.as_written(prompt))
     except ValueError as error:
         raise ViewError("prompt", prompt, str(error), "change the prompt") from None
     network, weight = subject.network, next(subject.network.parameters())

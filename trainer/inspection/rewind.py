@@ -35,13 +35,36 @@ class RewindSettings(ViewSettings):
         json_schema_extra={"labels": {"switched": "Switched off, or on"}},
     )
     """The clipping rule of the other future; switched on, it clips by norm."""
-    clip_at: float | None = Field(default=None, title="Clipping threshold", gt=0)
+    clip_at: float | None = Field(
+        default=None,
+        title="Clipping threshold",
+        gt=0,
+        json_schema_extra={
+            "only_if": [
+                {"clip": ["norm", "value"]},
+                {"clip": ["as it was"], "training.clip": True},
+                {"clip": ["switched"], "training.clip": False},
+            ]
+        },
+    )
     """Its clipping threshold; empty is as it was."""
     learning_rate: float | None = Field(default=None, gt=0, le=10)
     """Its learning rate, from which a schedule goes on; empty is as it was."""
-    k1: int | None = Field(default=None, title="Backward every, k1", ge=1)
+    k1: int | None = Field(
+        default=None,
+        title="Backward every, k1",
+        ge=1,
+        json_schema_extra={"only_if": {"model.keeps_state": True}},
+    )
     """Its truncation: backward after so many timesteps; empty is as it was."""
-    k2: int | None = Field(default=None, title="Reaching back, k2", ge=1)
+    k2: int | None = Field(
+        default=None,
+        title="Reaching back, k2",
+        ge=1,
+        json_schema_extra={
+            "only_if": [{"k1": True}, {"model.keeps_state": True, "training.k1": True}],
+        },
+    )
     """Its truncation: how far back each pass runs, at least k1; empty is as it was."""
 
 

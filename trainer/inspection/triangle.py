@@ -16,7 +16,9 @@ class TriangleSettings(ProbeSettings):
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=300)
     """How many timesteps to measure, the last ones; empty is automatic: as many as take about a
     second. Twice as many take four times as long."""
-    paths: bool = Field(default=False, title="Paths apart")
+    paths: bool = Field(
+        default=False, title="Paths apart", json_schema_extra={"only_if": {"model.state_parts": {"above": 1}}}
+    )
     """Also measure each part of the state alone, such as an LSTM's c: what travels back through it only."""
 
 

@@ -18,6 +18,12 @@ from trainer.schema.config import ADVANCED as ADVANCED
 from trainer.schema.config import AnalysisConfig as AnalysisConfig
 from trainer.schema.config import RunConfig as RunConfig
 from trainer.schema.config import TrainingConfig as TrainingConfig
+from trainer.schema.effects import holds as holds
+from trainer.schema.effects import is_open as is_open
+from trainer.schema.effects import of_run as of_run
+from trainer.schema.effects import properties as properties
+from trainer.schema.effects import settle as settle
+from trainer.schema.effects import without_effect as without_effect
 from trainer.schema.inspection import FOR_TEXT as FOR_TEXT
 from trainer.schema.inspection import NOT_FOR_TEXT as NOT_FOR_TEXT
 from trainer.schema.inspection import CheckpointInfo as CheckpointInfo
@@ -25,7 +31,6 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
-from trainer.schema.runs import PLAIN as PLAIN
 from trainer.schema.runs import Channel as Channel
 from trainer.schema.runs import CorpusInfo as CorpusInfo
 from trainer.schema.runs import EigenvalueSeries as EigenvalueSeries
@@ -33,7 +38,6 @@ from trainer.schema.runs import ForecastSample as ForecastSample
 from trainer.schema.runs import Launch as Launch
 from trainer.schema.runs import LengthVerdict as LengthVerdict
 from trainer.schema.runs import LogLine as LogLine
-from trainer.schema.runs import Name as Name
 from trainer.schema.runs import Run as Run
 from trainer.schema.runs import RunPage as RunPage
 from trainer.schema.runs import RunPatch as RunPatch
@@ -43,7 +47,6 @@ from trainer.schema.runs import SampleContent as SampleContent
 from trainer.schema.runs import SequenceSample as SequenceSample
 from trainer.schema.runs import Series as Series
 from trainer.schema.runs import Summary as Summary
-from trainer.schema.runs import Tag as Tag
 from trainer.schema.runs import TextSample as TextSample
 from trainer.schema.runs import VectorSeries as VectorSeries
 from trainer.schema.views import CliffPath as CliffPath
@@ -74,6 +77,12 @@ from trainer.schema.views import TriangleView as TriangleView
 from trainer.schema.views import TruncationView as TruncationView
 from trainer.schema.views import ViewResult as ViewResult
 from trainer.schema.views import WrittenSymbol as WrittenSymbol
+from trainer.schema.words import PLAIN as PLAIN
+from trainer.schema.words import Name as Name
+from trainer.schema.words import Tag as Tag
+from trainer.schema.words import composed as composed
+from trainer.schema.words import shown as shown
+from trainer.schema.words import shown_line as shown_line
 from trainer.schema.worker import EIGENVALUES as EIGENVALUES
 from trainer.schema.worker import Assignment as Assignment
 from trainer.schema.worker import CheckpointMeta as CheckpointMeta

@@ -51,6 +51,14 @@ class CatalogEntry(Wire):
     """Whether that corpus is a table, of which the setting ``column`` names one column."""
     keeps_state: bool = True
     """Networks: whether anything is carried from one timestep to the next."""
+    state_parts: int = 0
+    """Networks: fields of the state, such as an LSTM's h and c."""
+    recurrent_weights: bool = False
+    """Networks: whether weights lead from state to state."""
+    asks_once: bool | dict[str, Any] = False
+    """Tasks: whether a sequence has one answer, at its end; or with which of its settings it has."""
+    solvable: bool = True
+    """Tasks: whether there is a rule for when one is solved."""
     letters: dict[str, Letter] = {}
     """Networks: words for gates, and for units that are no state; where Ws is among them, for what stands in
     its place."""

@@ -12,13 +12,20 @@ ADVANCED: dict[str, JsonValue] = {"advanced": True}
 """``Field(json_schema_extra=ADVANCED)``: the launch form folds this setting away.
 
 Beside it, ``"only_if"`` names what must hold for the setting to have an effect; otherwise the form hides it
-and its schema's default is sent: ``{**ADVANCED, "only_if": {"optimizer": ["sgd", "rmsprop"]}}``. Each key is
-another setting of the same object, or one with its section in front (``task.length``), or a property of the
-chosen network or task as the catalogue gives it (``task.streaming``, ``model.keeps_state``). Each value lists
-what it may be; ``True`` stands for anything that is there and not off, ``False`` for off or not there.
+and sends its schema's default, and the service refuses any other value:
+``{**ADVANCED, "only_if": {"optimizer": ["sgd", "rmsprop"]}}``. Each key is another setting of the same
+object, or one with its section in front (``task.length``), or a property of the chosen network or task as
+the catalogue gives it (``task.streaming``, ``model.keeps_state``). Each value lists what it may be, or gives
+a number that it must be above, ``{"above": 1}``; ``True`` stands for anything that is there and not off,
+``False`` for off or not there. All keys must hold; of a list of such objects one must. ``"choice_if"`` has
+such a rule for some of the choices: ``{"choice_if": {"last": {"task.asks_once": False}}}``.
 ``"topic"`` is a heading that settings folded away together may share: ``{**ADVANCED, "topic": "Weights"}``.
 ``"labels"`` gives words to choices that do not speak for themselves: ``{"labels": {"last": "Last one"}}``.
 """
+
+
+_SEVERAL_WINDOWS: list[JsonValue] = [{"update_every": {"above": 1}}, {"k1": True}]
+"""Where a sum over windows and a mean over them differ: of one that is a whole batch they are the same."""
 
 
 class TrainingConfig(Wire):
@@ -100,7 +107,11 @@ class TrainingConfig(Wire):
     accumulate: Literal["sum", "mean"] = Field(
         default="sum",
         title="Combine windows by",
-        json_schema_extra={**ADVANCED, "topic": "Updates"},
+        json_schema_extra={
+            **ADVANCED,
+            "topic": "Updates",
+            "only_if": _SEVERAL_WINDOWS,
+        },
     )
     """Sum: gradients add up, so that the windows of one sequence make that sequence's gradient. Mean: of all
     scored outputs, so that N batches do what one batch N times as large would do."""
@@ -109,7 +120,7 @@ class TrainingConfig(Wire):
         title="Ω regulariser (weight)",
         gt=0,
         le=1000,
-        json_schema_extra={**ADVANCED, "topic": "Gradient", "only_if": {"model.keeps_state": True}},
+        json_schema_extra={**ADVANCED, "topic": "Gradient", "only_if": {"model.recurrent_weights": True}},
     )
     """Pulls the state-to-state weights to where a gradient keeps its length from each timestep to the one
     before (Pascanu et al. 2013, who use 4). Updates then take two to four times as long. Empty is
@@ -125,7 +136,11 @@ class TrainingConfig(Wire):
     fading (Neelakantan et al. 2015, who try 0.01, 0.3 and 1). Empty is off."""
     carry_state: bool = Field(
         default=True,
-        json_schema_extra={**ADVANCED, "topic": "Data and loss", "only_if": {"task.streaming": True}},
+        json_schema_extra={
+            **ADVANCED,
+            "topic": "Data and loss",
+            "only_if": {"task.streaming": True, "model.keeps_state": True},
+        },
     )
     """Go on from each batch with the state that the last one left; else begin each from zero. Only for one
     long stream, such as text; other tasks begin every sequence from zero."""
@@ -136,6 +151,7 @@ class TrainingConfig(Wire):
             **ADVANCED,
             "topic": "Data and loss",
             "labels": {"task": "What the task scores", "last": "The last output", "all": "Every output"},
+            "choice_if": {"last": {"task.asks_once": False}, "all": {"task.asks_once": True}},
         },
     )
     """Which outputs training learns from: those that the task scores, only the last of these, or all. All is
@@ -161,7 +177,12 @@ class TrainingConfig(Wire):
     )
     """Updates between two validations on fresh sequences."""
     stop_when_solved: bool = Field(
-        default=False, json_schema_extra={**ADVANCED, "topic": "Validation and end"}
+        default=False,
+        json_schema_extra={
+            **ADVANCED,
+            "topic": "Validation and end",
+            "only_if": {"task.solvable": True},
+        },
     )
     """End early once the task's own success rule holds on 10,000 fresh sequences."""
     patience: int | None = Field(

@@ -34,6 +34,11 @@ class Inspect(Wire):
 
 FOR_TEXT: dict[str, JsonValue] = {"only_if": {"task.text": True}}
 """Of a setting: it has an effect only where the run's task is about a text."""
+_DRAWN: dict[str, JsonValue] = {"only_if": {"task.text": True, "temperature": {"above": 0}}}
+"""And where symbols are drawn."""
+_SEEDED: dict[str, JsonValue] = {
+    "only_if": [{"task.text": False}, {"temperature": {"above": 0}}, {"prompt": False}]
+}
 NOT_FOR_TEXT: dict[str, JsonValue] = {"only_if": {"task.text": False}}
 
 
@@ -47,14 +52,14 @@ class Generation(Wire):
     temperature: float = Field(default=0.8, ge=0, le=10, json_schema_extra=FOR_TEXT)
     """0 always writes the likeliest symbol; 1 draws by the network's own probabilities. Text only."""
     top_k: int | None = Field(
-        default=None, title="Top k (symbols)", ge=1, json_schema_extra={**ADVANCED, **FOR_TEXT}
+        default=None, title="Top k (symbols)", ge=1, json_schema_extra={**ADVANCED, **_DRAWN}
     )
     """Draw among the k likeliest symbols only; empty is off. Text only."""
     top_p: float | None = Field(
-        default=None, title="Top p (share)", gt=0, le=1, json_schema_extra={**ADVANCED, **FOR_TEXT}
+        default=None, title="Top p (share)", gt=0, le=1, json_schema_extra={**ADVANCED, **_DRAWN}
     )
     """Draw among the fewest symbols that together have this probability; empty is off. Text only."""
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: int = Field(default=0, ge=0, lt=2**31, json_schema_extra=_SEEDED)
     """Where random numbers start: the same seed gives the same text, or the same sequences."""
     sequences: int = Field(default=64, ge=1, le=512, json_schema_extra=NOT_FOR_TEXT)
     """Fresh sequences to judge, the wrong ones shown first. Not for text."""

@@ -7,11 +7,12 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from trainer.schema.base import Wire
 from trainer.schema.catalog import Chance
 from trainer.schema.config import RunConfig
+from trainer.schema.words import Name, Shown, ShownLine, Tag
 
 
 class RunState(StrEnum):
@@ -31,15 +32,6 @@ class RunState(StrEnum):
     @property
     def can_resume(self) -> bool:
         return self in (RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED)
-
-
-PLAIN = r"^[^\x00-\x1f\x7f<>]*$"
-"""No markup and no control characters: names end up in pages, terminals and file names."""
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=PLAIN)]
-Tag = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=PLAIN),
-]
 
 
 class Launch(Wire):
@@ -110,10 +102,10 @@ class Run(Wire):
     id: UUID
     number: int
     """1, 2, 3, … in order of creation; gives a run its colour."""
-    name: str
-    tags: list[str]
+    name: ShownLine
+    tags: list[ShownLine]
     state: RunState
-    reason: str | None
+    reason: Shown | None
     """Why it failed, was interrupted, or stopped; None otherwise."""
     attempt: int
     """The current attempt, from 1."""
@@ -172,16 +164,16 @@ class TextSample(Wire):
     """Text that the network wrote after a prompt."""
 
     kind: Literal["text"] = "text"
-    prompt: str
-    text: str
+    prompt: Shown
+    text: Shown
     temperature: float
 
 
 class Channel(Wire):
     """One row of a rendered input: a number or a symbol for each timestep."""
 
-    name: str
-    values: list[float] | list[str]
+    name: ShownLine
+    values: list[float] | list[Shown]
 
 
 class SequenceSample(Wire):
@@ -191,10 +183,10 @@ class SequenceSample(Wire):
     channels: list[Channel]
     informative: list[int]
     """Timesteps whose inputs decide the target; empty where all do."""
-    target: str
-    prediction: str
+    target: Shown
+    prediction: Shown
     correct: bool
-    detail: str = ""
+    detail: Shown = ""
     """Say, the probability given to the right class."""
     picture: list[list[float]] | None = None
     """Rows of brightness from 0, paper, to 1, ink, where the sequence is one."""
@@ -204,7 +196,7 @@ class ForecastSample(Wire):
     """One series of numbers, with what the network made of it; all three lists are equally long."""
 
     kind: Literal["forecast"] = "forecast"
-    name: str = "value"
+    name: ShownLine = "value"
     """What the numbers are."""
     truth: list[float]
     one_ahead: list[float | None]
@@ -213,7 +205,7 @@ class ForecastSample(Wire):
     """From timestep ``given`` on, the network going on from its own forecasts; None before."""
     given: int
     """True values that it read before it was left alone."""
-    detail: str = ""
+    detail: Shown = ""
     """Say, both mean squared errors."""
     correct: bool | None = None
     """Whether the task counts all of it as right; None where nobody asked."""
@@ -236,18 +228,18 @@ class LogLine(Wire):
 
     at: datetime
     level: Literal["debug", "info", "warning", "error"]
-    text: str
+    text: Shown
 
 
 class CorpusInfo(Wire):
     """A text or a table to train on, without what it holds."""
 
     id: str
-    name: str
+    name: ShownLine
     characters: int
     vocabulary: int
     """Distinct characters."""
     builtin: bool
-    preview: str
+    preview: Shown
     columns: list[str] = []
     """The columns of numbers, the likeliest to be wanted first; a text that is no table has none."""

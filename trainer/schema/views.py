@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trainer.schema.base import Wire
 from trainer.schema.runs import ForecastSample, SampleContent, SequenceSample
+from trainer.schema.words import Shown
 
 Curve = list[float | None]
 """None where a number is not finite."""
@@ -184,9 +185,9 @@ class GatesView(Wire):
 class Place(Wire):
     """One place in the text."""
 
-    before: str
-    symbol: str
-    after: str
+    before: Shown
+    symbol: Shown
+    after: Shown
     value: float
 
 
@@ -310,14 +311,14 @@ class RewindView(Wire):
 class Guess(Wire):
     """A symbol and its probability before temperature, top k and top p."""
 
-    symbol: str
+    symbol: Shown
     probability: float | None
 
 
 class WrittenSymbol(Wire):
     """One symbol that the network wrote."""
 
-    symbol: str
+    symbol: Shown
     probability: float | None
     guesses: list[Guess]
     """The likeliest ones at this place."""
@@ -327,8 +328,8 @@ class GeneratedView(Wire):
     """What a network produces: one of the three."""
 
     kind: Literal["generate"] = "generate"
-    prompt: str | None = None
-    text: str | None = None
+    prompt: Shown | None = None
+    text: Shown | None = None
     written: list[WrittenSymbol] = []
     forecasts: list[ForecastSample] = []
     predictions: list[SequenceSample] = []

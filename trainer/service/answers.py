@@ -23,6 +23,13 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def shaped(model: Any, status: int = HTTPStatus.OK) -> dict[str, Any]:
-    """What OpenAPI says of an answer."""
-    return {"responses": {int(status): {"model": model}}, "status_code": int(status)}
+def shaped(model: Any, status: int = HTTPStatus.OK, *also: int) -> dict[str, Any]:
+    """What OpenAPI says of an answer: its model and status, and other statuses that may come instead."""
+    statuses = {int(code): {"model": model} for code in (status, *also)}
+    return {"responses": statuses, "status_code": int(status)}
+
+
+def plain_bytes(kind: str, description: str) -> dict[str, Any]:
+    """What OpenAPI says of an answer that is no JSON."""
+    content = {kind: {"schema": {"type": "string", "format": "binary"}}}
+    return {"description": description, "content": content}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -78,6 +78,30 @@ def _no_constant(name: str) -> float:
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
-    """What OpenAPI says of a body that ``body`` reads; its ``$id`` makes it a document of its own."""
-    schema = {"$id": model.__name__, **model.model_json_schema()}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    """What OpenAPI says of a body that ``body`` reads."""
+    return sent_as({"application/json": inlined(model.model_json_schema())})
+
+
+def sent_as(kinds: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What OpenAPI says of a body that a route reads by itself: its schema by content type."""
+    content = {kind: {"schema": schema} for kind, schema in kinds.items()}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with each definition where it is used.
+
+    A reference to ``$defs`` is looked up from the root of the document, where OpenAPI has none. A model that
+    holds itself cannot be told so.
+    """
+    definitions = schema.get("$defs", {})
+
+    def put_in(part: Any) -> Any:
+        if isinstance(part, list):
+            return [put_in(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        given = {key: put_in(value) for key, value in part.items() if key != "$ref"}
+        return put_in(definitions[part["$ref"].removeprefix("#/$defs/")]) | given if "$ref" in part else given
+
+    return put_in({key: value for key, value in schema.items() if key != "$defs"})  # type: ignore[no-any-return]

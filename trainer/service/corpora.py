@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from trainer.corpora import MAX_BYTES, CorpusError, UploadCheck, builtin_corpora
 from trainer.errors import errors_of
 from trainer.schema import CorpusInfo, FieldError, Name
-from trainer.service.answers import answer, shaped
+from trainer.service.answers import answer, plain_bytes, shaped
 from trainer.service.auth import is_service, token_of
-from trainer.service.bodies import check_length
+from trainer.service.bodies import check_length, sent_as
 from trainer.service.errors import unprocessable
 from trainer.service.parts import Given
 from trainer.service.uploads import uploaded
@@ -34,7 +34,15 @@ def listed(parts: Given) -> Response:
     return answer([*builtin, *parts.store.corpora()], list[CorpusInfo])
 
 
-@router.post("", **shaped(CorpusInfo, HTTPStatus.CREATED))
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+}
+_SENT = {"multipart/form-data": _FORM, "text/plain": {"type": "string"}}
+
+
+@router.post("", **shaped(CorpusInfo, HTTPStatus.CREATED), openapi_extra=sent_as(_SENT))
 async def upload(
     request: Request,
     parts: Given,
@@ -63,7 +71,9 @@ async def upload(
     return answer(info, status=HTTPStatus.CREATED)
 
 
-@router.get("/{corpus_id}/text", response_class=Response)
+@router.get(
+    "/{corpus_id}/text", response_class=Response, responses={200: plain_bytes("text/plain", "The text.")}
+)
 def text(corpus_id: str, request: Request, parts: Given) -> Response:
     """The whole text as UTF-8, for whoever has the service's token or that of an attempt under way."""
     if not is_service(request) and not parts.store.is_current_token(token_of(request)):

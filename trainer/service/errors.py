@@ -12,9 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from trainer.errors import ConfigError, errors_of
-from trainer.schema import ErrorBody, FieldError
+from trainer.schema import ErrorBody, FieldError, shown_line
 from trainer.store import (
     BadCursor,
     BadReport,
@@ -29,6 +30,9 @@ from trainer.store import (
 )
 
 logger = logging.getLogger(__name__)
+
+CLIENT_LEFT = 499
+"""What web servers write down of a request whose sender went away; HTTP has no number for it."""
 
 _STATUS: dict[type[StoreError], int] = {
     BadCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -55,6 +59,7 @@ class Refused(Exception):  # noqa: N818  what happened to the request
 
 def install(app: FastAPI) -> None:
     """Make every exception an answer in ErrorBody's shape."""
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(RequestValidationError, _parameters)
@@ -117,6 +122,11 @@ def _parameters(_request: Request, error: Exception) -> Response:
     return _refused(_request, refused)
 
 
+def _gone(_request: Request, _error: Exception) -> Response:
+    """Whoever sent this left before all of it was here: nobody reads the answer, and nothing has failed."""
+    return Response(status_code=CLIENT_LEFT)
+
+
 def _routing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     texts = {
@@ -133,7 +143,7 @@ def _routing(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    logger.error("%s %s failed", request.method, shown_line(request.url.path), exc_info=error)
     return answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         f"The service failed on this request ({type(error).__name__}).",

@@ -10,11 +10,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from trainer import config
 from trainer.corpora import builtin_corpora
 from trainer.errors import errors_of, nearest, shortened
+from trainer.idle import idle_in_view
 from trainer.inspection import VIEWS
 from trainer.inspection.base import Recorded
 from trainer.inspection.child import Question
@@ -71,8 +73,11 @@ async def _inspected(
     settings: Mapping[str, Any],
     step: int | None,
 ) -> Response:
-    _check(view, settings)
-    await run_in_threadpool(parts.store.run, run_id)  # a run that is not there need not stand in line
+    checked = _checked(view, settings)
+    run = await run_in_threadpool(parts.store.run, run_id)  # one that is not there need not stand in line
+    schema = VIEWS[view].settings.model_json_schema()
+    if idle := idle_in_view(config.catalog(), schema, checked, run.config):
+        raise unprocessable(idle)
     try:
         job = parts.inspector.submit(lambda: _question(parts, run_id, view, settings, step))
     except LineFullError:
@@ -92,8 +97,8 @@ async def _inspected(
     return Response(found.body, found.status, media_type="application/json")
 
 
-def _check(view: str, settings: Mapping[str, Any]) -> None:
-    """Refuse an unknown view and settings that it does not have, before anything is started."""
+def _checked(view: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A view's settings, all of them; refuses an unknown view and what it does not have."""
     if view not in VIEWS:
         wrong = FieldError(
             field="view",
@@ -103,9 +108,10 @@ def _check(view: str, settings: Mapping[str, Any]) -> None:
         )
         raise unprocessable([wrong])
     try:
-        VIEWS[view].settings.model_validate(settings)
+        checked: BaseModel = VIEWS[view].settings.model_validate(settings)
     except ValidationError as error:
         raise unprocessable(errors_of(error, "settings", model=VIEWS[view].settings)) from None
+    return checked.model_dump(mode="json")
 
 
 def _question(

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from trainer import config
 from trainer.errors import ConfigError
-from trainer.schema import Launch, Run, RunPage, RunPatch, RunState
+from trainer.schema import Launch, Run, RunPage, RunPatch, RunState, composed
 from trainer.service.answers import answer, shaped
 from trainer.service.bodies import body, described
 from trainer.service.errors import from_config
@@ -24,7 +24,7 @@ StateName = Literal["queued", "running", "finished", "stopped", "failed", "inter
 Text = Annotated[str | None, Query(max_length=200)]
 
 
-@router.post("", **shaped(Run, HTTPStatus.CREATED), openapi_extra=described(Launch))
+@router.post("", **shaped(Run, HTTPStatus.CREATED, HTTPStatus.OK), openapi_extra=described(Launch))
 async def launch(
     request: Request,
     launch: Annotated[Launch, Depends(body(Launch))],
@@ -37,7 +37,7 @@ async def launch(
 
 def _launch(launch: Launch, parts: Parts, idempotency_key: str | None) -> Response:
     try:
-        config.resolve(launch.config, parts.corpus)
+        config.resolve(launch.config, parts.corpus, is_new=True)
     except ConfigError as error:
         raise from_config(error) from None
     full = config.with_defaults(launch.config)
@@ -71,8 +71,8 @@ def listed(
         states=[RunState(name) for name in state],
         model=model,
         task=task,
-        tag=tag,
-        search=search,
+        tag=None if tag is None else composed(tag),
+        search=None if search is None else composed(search),
         order=order,
         direction="descending" if down else "ascending",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -12,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from trainer.errors import errors_of
 from trainer.schema import Report, ReportReply
-from trainer.service.answers import answer, shaped
+from trainer.service.answers import answer, plain_bytes, shaped
 from trainer.service.auth import token_of
-from trainer.service.bodies import read
+from trainer.service.bodies import read, sent_as
 from trainer.service.errors import Refused, unprocessable
 from trainer.service.parts import Given
 
@@ -25,7 +26,10 @@ MAX_REPORT = 512 * 2**20
 _LENGTH = struct.Struct(">I")
 
 
-@router.post("/reports", **shaped(ReportReply))
+_FRAMED: dict[str, Any] = {"type": "string", "format": "binary"}
+
+
+@router.post("/reports", **shaped(ReportReply), openapi_extra=sent_as({"application/octet-stream": _FRAMED}))
 async def report(run_id: UUID, number: int, request: Request, parts: Given) -> Response:
     """Store all of a report or nothing. The body: 4 bytes big-endian length, JSON, checkpoint bytes."""
     token = token_of(request)
@@ -55,7 +59,14 @@ def unframe(body: bytes) -> tuple[Report, bytes | None]:
         raise unprocessable(errors_of(error, model=Report)) from None
 
 
-@router.get("/checkpoint", response_class=Response)
+@router.get(
+    "/checkpoint",
+    response_class=Response,
+    responses={
+        200: plain_bytes("application/octet-stream", "The checkpoint."),
+        204: {"description": "There is none."},
+    },
+)
 def checkpoint(run_id: UUID, number: int, request: Request, parts: Given) -> Response:
     """The newest checkpoint's bytes, its step and SHA-256 in the headers; 204 where there is none."""
     found = parts.store.attempt_checkpoint(run_id, number, token_of(request))

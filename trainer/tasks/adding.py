@@ -86,5 +86,6 @@ SPEC = TaskSpec(
     ),
     config=AddingConfig,
     task=Adding,
+    asks_once=True,
     defaults={"steps": 3000, "learning_rate": 0.004},
 )

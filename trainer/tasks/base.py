@@ -118,6 +118,8 @@ class Task(ABC):
     """What the loss is measured in, for axis titles: ``"nats"``, ``"squared error"``."""
     error_unit: ClassVar[str]
     """What the error rate counts, for axis titles: ``"wrong sequences"``."""
+    solvable: ClassVar[bool] = True
+    """Whether ``is_solved`` has a rule."""
     counts_characters: ClassVar[bool] = False
     """Whether the loss is nats per character, so that bits per character can be told."""
 
@@ -221,8 +223,12 @@ class TaskSpec:
     task: type[Task]
     defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Training settings that learn something on this task within a minute on two cores, for the form."""
+    asks_once: bool | dict[str, Any] = False
+    """Whether a sequence has one answer, at its end; a rule as in ``only_if`` where settings decide that."""
     needs_corpus: bool = False
     """Whether ``task`` is built with the text as well: ``task(config, text)`` instead of ``task(config)``."""
+    check_text: Callable[[str, str], None] | None = None
+    """Given the corpus's id and text, raises SettingError where a new run could learn nothing from it."""
     needs_table: bool = False
     """Whether that text is a table, of which the setting ``column`` names one column."""
 

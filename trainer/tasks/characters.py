@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from trainer.tasks.base import TaskConfig, TaskSpec
+from trainer.tasks.scripts import check_characters
 from trainer.tasks.text_stream import TextStream, small_integer, training_part
 
 PROMPT_LENGTH = 40
@@ -41,6 +42,7 @@ class Characters(TextStream):
 
     def __init__(self, config: CharactersConfig, text: str) -> None:
         self.vocabulary = "".join(sorted(set(text)))
+        check_characters(config.corpus, self.vocabulary)
         small = small_integer(len(self.vocabulary))
         codes = [ord(character) for character in self.vocabulary]
         self._ids_by_code = torch.full((max(codes, default=0) + 1,), -1, dtype=small)
@@ -58,6 +60,9 @@ class Characters(TextStream):
                 "leave it out or replace it"
             )
         return ids.long()
+
+    def unknown_in(self, text: str) -> int:
+        return int((self._lookup(text) < 0).sum())
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
         """The text that (T,) ids spell."""

@@ -144,5 +144,6 @@ SPEC = TaskSpec(
     ),
     config=DigitsConfig,
     task=Digits,
+    asks_once=True,
     defaults={"steps": 2000, "learning_rate": 0.005},
 )

@@ -77,5 +77,6 @@ SPEC = TaskSpec(
     ),
     config=MultiplicationConfig,
     task=Multiplication,
+    asks_once=True,
     defaults={"steps": 4000, "learning_rate": 0.004},
 )

@@ -105,5 +105,6 @@ SPEC = TaskSpec(
     loss_reason="Cross-entropy: the answer is one of two classes, even or odd.",
     config=ParityConfig,
     task=Parity,
+    asks_once={"scored": ["last"]},
     defaults={"steps": 2000, "learning_rate": 0.005},
 )

@@ -128,5 +128,6 @@ SPEC = TaskSpec(
     loss_reason="Cross-entropy: the answer is x or y, and the network gives each a probability.",
     config=RandomLagConfig,
     task=RandomLag,
+    asks_once=True,
     defaults={"steps": 2000, "learning_rate": 0.005},
 )

@@ -105,5 +105,6 @@ SPEC = TaskSpec(
     loss_reason="Cross-entropy: the answer is one of 100 symbols, and the network gives each a probability.",
     config=RandomPermutationConfig,
     task=RandomPermutation,
+    asks_once=True,
     defaults={"steps": 2000, "learning_rate": 0.002},
 )

@@ -53,6 +53,7 @@ class Series(Task):
     loss_kind = "mse"
     loss_unit = "squared error, in spreads"
     error_unit = "wrong forecasts"
+    solvable = False
 
     def __init__(self, config: SeriesConfig, text: str) -> None:
         """Raises SettingError (corpus, column or length) where there is nothing to forecast."""

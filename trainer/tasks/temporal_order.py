@@ -128,5 +128,6 @@ SPEC = TaskSpec(
     ),
     config=TemporalOrderConfig,
     task=TemporalOrder,
+    asks_once=True,
     defaults={"steps": 2000, "learning_rate": 0.005},
 )

@@ -8,13 +8,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 import torch
 from torch import Generator, Tensor
 
 from models.base import Network
 from trainer.sampling import text_samples
-from trainer.schema import Chance, Channel, SequenceSample, SettingError, TextSample
+from trainer.schema import Chance, Channel, SequenceSample, SettingError, TextSample, composed
 from trainer.tasks.base import Batch, Score, Task
 
 TRAINING_SHARE = 0.9
@@ -41,6 +42,7 @@ class TextStream(Task):
 
     loss_kind = "cross_entropy"
     streaming = True
+    solvable = False
 
     symbol: ClassVar[str]
     """What the text consists of, for readers: ``"character"``."""
@@ -145,6 +147,18 @@ class TextStream(Task):
     @abstractmethod
     def encode(self, text: str) -> Tensor:
         """The (T,) int64 ids of a text. Raises ValueError for what the task has no symbol for."""
+
+    @abstractmethod
+    def unknown_in(self, text: str) -> int:
+        """How many symbols of a text the task does not know."""
+
+    def as_written(self, typed: str) -> str:
+        """What was typed, with its accents as the text has them.
+
+        ü may be one character (NFC), as keyboards write it, or u and two dots (NFD), and looks the same.
+        Texts are stored with the first; those that an earlier version stored may have the second.
+        """
+        return min((composed(typed), typed, normalize("NFD", typed)), key=self.unknown_in)
 
     @abstractmethod
     def decode(self, ids: Tensor | Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from trainer.tasks.base import TaskConfig, TaskSpec
+from trainer.tasks.scripts import check_words_apart
 from trainer.tasks.text_stream import TextStream, small_integer, training_part
 
 UNKNOWN = "<unk>"
@@ -74,6 +75,9 @@ class Words(TextStream):
         if not ids:
             raise ValueError("there is no word in it; write at least one")
         return torch.tensor(ids)
+
+    def unknown_in(self, text: str) -> int:
+        return sum(word not in self._ids for word in _words(text))
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
         """Words with spaces between them, except before and after the punctuation that stands close."""
@@ -145,4 +149,5 @@ SPEC = TaskSpec(
     task=Words,
     defaults={"steps": 800, "learning_rate": 0.005},
     needs_corpus=True,
+    check_text=check_words_apart,
 )

@@ -57,6 +57,8 @@ def changed(**sections: dict[str, Any]) -> dict[str, Any]:
         ({"config": changed(task={"length": 10**9})}, "config.task.length", "at most"),
         ({"config": changed(training={"k1": 10, "k2": 5})}, "config.training.k2", "10 or more"),
         ({"config": changed(training={"batch_size": "many"})}, "config.training.batch_size", "whole number"),
+        ({"config": changed(model={"dropout": 0.5})}, "config.model.dropout", "layers above 1"),
+        ({"config": changed(training={"carry_state": False})}, "config.training.carry_state", "stream"),
         ({"config": {"task": {"name": "adding"}}}, "config.model", "add it"),
         ({}, "config", "add it"),
         ({"config": GOOD, "name": "<script>alert(1)</script>"}, "name", "leave out <"),

@@ -121,6 +121,7 @@ def test_an_uploaded_text_travels_with_the_question(inside: httpx.Client, store:
         ({"view": "triangle", "settings": {"lenght": 9}}, "settings.lenght", "Did you mean length?"),
         ({"view": "surgery", "settings": {"target": "z/0"}}, "settings.target", "Choose one of: i/0"),
         ({"view": "surgery", "settings": {"value": 1e7}}, "settings.value", "at most"),
+        ({"view": "gates", "settings": {"text": "ab"}}, "settings.text", "a run on text"),
         ({}, "view", "Add it"),
         ({"view": "triangle", "checkpoint": -1}, "checkpoint", "at least 0"),
     ],

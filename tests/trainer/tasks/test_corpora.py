@@ -120,10 +120,15 @@ def test_what_is_not_utf8_text_is_refused_at_its_first_bad_byte(
     assert "UTF-8" in error.remedy
 
 
-def test_too_many_distinct_characters_are_refused() -> None:
-    many = "".join(chr(0x4E00 + place) for place in range(2_001))
-    assert "more than 2,000 distinct" in refused(many.encode()).problem
-    assert check_upload([many[:2_000].encode()]) == many[:2_000]
+def test_how_many_distinct_characters_are_too_many_is_for_the_task_to_say() -> None:
+    many = "".join(chr(0x4E00 + place) for place in range(5_001))
+    assert check_upload([many.encode()]) == many
+
+
+@pytest.mark.parametrize("text", [GOOD * 40, "a,value\n" + "1,2.5\n2,3.5\n" * 200], ids=["text", "table"])
+def test_a_text_is_kept_with_its_accents_composed(text: str) -> None:
+    decomposed = text.replace("a", "u\u0308", 1)
+    assert check_upload([decomposed.encode()]) == text.replace("a", "ü", 1)
 
 
 def test_a_hundred_megabytes_are_refused_when_the_limit_is_passed_and_the_rest_is_never_asked_for() -> None:
