@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.trainer.engine import workers
+from trainer.engine import identity
 from trainer.engine.base import Ended, EngineError
 from trainer.engine.local import LocalEngine
 from trainer.schema import Assignment, RunConfig
@@ -172,10 +173,13 @@ def test_several_workers_run_at_once_and_are_counted(bench: Bench) -> None:
     assert engine.active == 2
 
 
-def test_what_cannot_be_sent_to_a_process_is_an_engine_error(bench: Bench) -> None:
+def test_what_cannot_be_sent_to_a_process_is_told_as_an_attempt_that_never_will_begin(bench: Bench) -> None:
     engine = bench.engine(lambda _: None)  # a lambda cannot be pickled
-    with pytest.raises(EngineError, match="could not be started"):
-        engine.submit(assignment(bench.folder))
+    engine.submit(assignment(bench.folder))
+    ended = bench.end(engine)
+    assert ended.not_begun is not None
+    assert ended.not_begun.lasting
+    assert "pickle" in ended.not_begun.reason
     assert engine.active == 0
 
 
@@ -220,7 +224,8 @@ def test_another_process_with_the_same_pid_is_not_adopted(bench: Bench) -> None:
     """A pid alone names nobody: after a restart of the machine it may be anyone's."""
     engine, work = bench.engine(workers.sleep), assignment(bench.folder)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        record = {"pid": stranger.pid, "created": psutil.Process(stranger.pid).create_time() - 60, "url": URL}
+        earlier = f"{identity.BOOT} 1"
+        record = {"pid": stranger.pid, "began": earlier, "url": URL}
         (bench.folder / "workers" / f"{work.run_id}-1.json").write_text(json.dumps(record))
         assert not engine.adopt(work.run_id, work.attempt, URL)
         assert stranger.poll() is None
@@ -243,7 +248,8 @@ def test_a_worker_outlives_the_process_that_forks_workers(bench: Bench) -> None:
     server = psutil.Process(pid).ppid()
     assert server != os.getpid()
     os.kill(server, signal.SIGKILL)
-    until(lambda: engine._workers[work.run_id, 1].process is None)
+    begun = engine._workers[work.run_id, 1]
+    until(lambda: begun.pid == pid and begun.process is None)
     assert engine.active == 1
     assert not engine.poll()
     os.kill(pid, signal.SIGKILL)
@@ -276,14 +282,13 @@ if __name__ == "__main__":
     from pathlib import Path
     from uuid import uuid4
     from tests.trainer.engine import test_local, workers
+    from trainer.engine import processes
     from trainer.engine.local import LocalEngine
     news = threading.Event()
     engine = LocalEngine(Path("data"), 1, work=workers.look_around)
     engine.start(news.set)
-    with engine._lock:
-        pass
     time.sleep(0.2)
-    with engine._lock:  # held while the forkserver comes up
+    with processes.LOCK:  # held while the forkserver comes up
         pass
     work = test_local.assignment(Path("data"))
     began = time.time()
@@ -344,7 +349,7 @@ if __name__ == "__main__":
     import psutil
     from trainer.engine.local import LocalEngine
     engine = LocalEngine(Path("data"), 1, preload=())
-    engine._warm = lambda: None
+    engine._starter.warm = lambda: None
     engine.start(lambda: None)
     print(*[word for process in psutil.Process().children() for word in process.cmdline()])
     engine.close()
