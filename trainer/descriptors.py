@@ -22,6 +22,8 @@ SPARE = 16
 Result = TypeVar("Result")
 
 _spare: list[int] = []
+_wanted = 0
+"""How many spare ones there should be: none before ``provide``."""
 _lock = threading.Lock()
 
 
@@ -44,8 +46,9 @@ def provide() -> None:
         most = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
         if soft != resource.RLIM_INFINITY and soft < most:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    with _lock:
-        _fill()
+    global _wanted
+    _wanted = SPARE
+    _fill()
 
 
 def patient(action: Callable[[], Result]) -> Result:
@@ -55,17 +58,16 @@ def patient(action: Callable[[], Result]) -> Result:
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-    with _lock:
-        while _spare:
-            os.close(_spare.pop())
-    try:
+        with _lock:
+            while _spare:
+                os.close(_spare.pop())
         return action()
     finally:
-        with _lock:
-            _fill()
+        _fill()
 
 
 def _fill() -> None:
-    with contextlib.suppress(OSError):
-        while len(_spare) < SPARE:
+    """Put aside what is missing, as far as others have left any."""
+    with _lock, contextlib.suppress(OSError):
+        while len(_spare) < _wanted:
             _spare.append(os.open(os.devnull, os.O_RDONLY))

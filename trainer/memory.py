@@ -59,7 +59,10 @@ def _groups(root: Path, membership: Path) -> Iterator[tuple[Path, str]]:
     except OSError:
         return
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        if not colon:
+            continue
         if not controllers:
             base, name = root, "memory.max"
         elif "memory" in controllers.split(","):

@@ -186,7 +186,7 @@ def _state_words(run: Run) -> None:
     match run.state:
         case RunState.RUNNING if run.silent_for is not None:
             st.error(
-                f"**Its process has not answered for {duration(run.silent_for)}.** It was halted, or it hangs. "
+                f"**Its process has not answered for {duration(run.silent_for)}.** It was halted or hangs. "
                 "Should it answer again, it goes on; Resume ends it and goes on from the last checkpoint.",
                 icon=":material/signal_disconnected:",
             )
