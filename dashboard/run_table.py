@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pandas as pd
 
-from dashboard.theme import STATE_LABELS, run_color, run_mark
+from dashboard.theme import NO_ANSWER, STATE_LABELS, run_color, run_mark
 from trainer.schema import Run
 
 
@@ -48,7 +48,7 @@ def _row(run: Run, title_of: Callable[[str, str], str]) -> Mapping[str, Any]:
         "number": run.number,
         "name": run.name,
         "open": open_words(run),
-        "state": [STATE_LABELS[run.state]],
+        "state": [STATE_LABELS[run.state] if run.silent_for is None else NO_ANSWER],
         "progress": round(100 * run.step / run.config.training.steps),
         "network": title_of("models", str(run.config.model.get("name"))),
         "task": title_of("tasks", str(run.config.task.get("name"))),

@@ -50,12 +50,15 @@ STATE_LABELS: dict[RunState, str] = {
 
 STATE_HELP: dict[RunState, str] = {
     RunState.QUEUED: "Waits for a free place; runs start first come, first served.",
-    RunState.RUNNING: "Training now.",
+    RunState.RUNNING: "Training now; or *No answer* where its process says nothing any more.",
     RunState.FINISHED: "Made all its steps, or solved its task.",
     RunState.STOPPED: "You stopped it. It can be resumed where it left off.",
     RunState.FAILED: "Ended by an error; the reason is shown with the run.",
     RunState.INTERRUPTED: "Its process was ended from outside. It can be resumed from its last checkpoint.",
 }
+
+NO_ANSWER = "No answer"
+"""In place of "Running" where the worker has said nothing for 30 s or longer."""
 
 StateColor = Literal["gray", "blue", "green", "yellow", "red", "violet"]
 STATE_COLORS: dict[RunState, StateColor] = {

@@ -10,13 +10,12 @@ from pydantic import ValidationError
 
 from models.base import ModelSpec, Network, NetworkConfig, named_tensors
 from models.bptt.omega import recurrent_weights
+from trainer import memory
 from trainer.errors import ConfigError, errors_of
 from trainer.schema import FieldError, RunConfig
 from trainer.scoring import asks_once
 from trainer.tasks.base import Task, TaskConfig, TaskSpec
 
-MEMORY_LIMIT = 4 * 2**30
-"""Bytes that one run may need, by our estimate."""
 _COPIES_OF_WEIGHTS = 4
 """Weights, gradients and two moments of Adam."""
 _COPIES_OF_STATES = 12
@@ -205,7 +204,8 @@ def _check_memory(
 
 
 def _refuse_over(needed: int, config: RunConfig, is_probe: bool) -> None:
-    if needed <= MEMORY_LIMIT:
+    limit = memory.limit()
+    if needed <= limit:
         return
     field, value, what = (
         ("analysis.probe_size", config.analysis.probe_size, "probe batch")
@@ -219,7 +219,7 @@ def _refuse_over(needed: int, config: RunConfig, is_probe: bool) -> None:
                 value=value,
                 problem=(
                     f"{what}, sequence and network together would need about {needed / 2**30:,.1f} GiB "
-                    f"of memory; a run may take {MEMORY_LIMIT // 2**30}"
+                    f"of memory; a run may take {limit / 2**30:,.1f}"
                 ),
                 remedy=f"lower the size of the {what}, the length, the hidden size or the layers",
             )

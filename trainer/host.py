@@ -21,11 +21,14 @@ import httpx
 import uvicorn
 from pydantic import ValidationError
 
+from trainer import descriptors
 from trainer.engine import processes
 from trainer.engine.local import LocalEngine
 from trainer.lifeline import Departure, Starting
+from trainer.log_throttle import quieten
 from trainer.scheduler import GRACE_SECONDS, Scheduler
 from trainer.schema import ServiceAddress
+from trainer.service import connections
 from trainer.settings import Settings
 from trainer.store import Store
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:  # it imports torch
 
 logger = logging.getLogger(__name__)
 
+BACKLOG = 2048
+"""Connections that wait to be accepted, before one is refused."""
 LOCK_SECONDS = 10.0
 """How long to wait for another command that holds the data folder but serves nobody."""
 
@@ -60,13 +65,20 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=5
+                app,
+                http=connections.guarded(connections.most()),
+                backlog=connections.BATCH,
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
             )
         )
         self.address = address
         self._listener, self._scheduler, self._inspector, self._note = listener, scheduler, inspector, note
         self._leaving: threading.Thread | None = None
         self._up = threading.Event()
+        self._trouble: Exception | None = None
 
     def serve_here(self) -> None:
         """Answer until a signal or ``leave`` ends it."""
@@ -80,8 +92,10 @@ class Server(uvicorn.Server):
         thread = threading.Thread(target=self._run_aside, name="server", daemon=True)
         thread.start()
         self._up.wait()
-        if not self.started:
-            raise HostError("the web server did not start; its log above says why")
+        if isinstance(self._trouble, HostError):
+            raise self._trouble
+        if self._trouble is not None or not self.started:
+            raise HostError("the web server did not start; its log above says why") from self._trouble
         try:
             yield
         finally:
@@ -90,11 +104,16 @@ class Server(uvicorn.Server):
 
     def leave(self) -> None:
         """End every worker, then the server. Again: at once."""
-        if self._leaving is None:
-            self._leaving = threading.Thread(target=self._wind_down, name="leaving")
-            self._leaving.start()
-        else:
+        if self._leaving is not None:
             self.should_exit = self.force_exit = True
+            return
+        leaving = threading.Thread(target=self._wind_down, name="leaving")
+        try:
+            leaving.start()
+            self._leaving = leaving
+        except RuntimeError as error:  # the system grants no thread; workers are told when all is let go of
+            logger.error("the service leaves at once: %s", error)
+            self.should_exit = True
 
     # --- uvicorn's hooks -------------------------------------------------------------------------------
 
@@ -103,25 +122,43 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._listener.listen(BACKLOG)  # uvicorn has made it as short as what it accepts at once
         if self._note is not None:
-            write_address(self._note, self.address)
+            try:
+                write_address(self._note, self.address)
+            except OSError as error:
+                raise HostError(
+                    f"The service's address cannot be written to {self._note}: {error}. "
+                    "See that the disk has room and the folder can be written."
+                ) from None
         self._up.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._note is not None:
-            self._note.unlink(missing_ok=True)
+            try:
+                self._note.unlink(missing_ok=True)
+            except OSError as error:  # nobody answers at the address that it holds
+                logger.warning("%s could not be removed: %s", self._note, error)
         await super().shutdown(sockets)
 
     def _run_aside(self) -> None:
         try:
             self.run(sockets=[self._listener])
+        except Exception as error:
+            self._trouble = error
+            logger.error("the web server ended: %s", error, exc_info=not isinstance(error, HostError))
         finally:
             self._up.set()
 
     def _wind_down(self) -> None:
         try:
-            self._inspector.stop()
+            try:
+                self._inspector.stop()
+            except Exception:  # inspections end with the service; workers have a checkpoint to write
+                logger.exception("the inspections could not be ended")
             self._scheduler.shutdown(GRACE_SECONDS)
+        except Exception:
+            logger.exception("the runs could not be ended")
         finally:
             self.should_exit = True
 
@@ -143,6 +180,8 @@ def hosting(
         SettingsError: other machines could reach it and no token is set.
     """
     settings.check_bind()
+    descriptors.provide()
+    quieten()
     note = settings.data / "service.json"
     with contextlib.ExitStack() as stack:
         _lock(settings.data, stack)
@@ -233,9 +272,9 @@ def _listen(settings: Settings, note: Path) -> socket.socket:
     if settings.port == 0 and (last := _last_port(note)):
         # The last service was killed and its workers may live: they know this port alone.
         with contextlib.suppress(OSError):
-            return socket.create_server((settings.host, last), family=family, backlog=2048)
+            return socket.create_server((settings.host, last), family=family, backlog=BACKLOG)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise HostError(
             f"UNFOLD_HOST is {settings.host!r}, UNFOLD_PORT is {settings.port}: cannot listen there "

@@ -177,9 +177,8 @@ class Reporter:
         with self._lock:
             target = self._taken + 1
             self._wake.set()
-            return self._idle.wait_for(
-                lambda: self._posted >= target or self.abandoned is not None, timeout
-            ) and (self.abandoned is None)
+            self._idle.wait_for(lambda: self._posted >= target or self.abandoned is not None, timeout)
+            return self._posted >= target and self.abandoned is None
 
     def close(self, end: End | None, timeout: float | None = None) -> bool:
         """Say the last word, wait until it is stored, and end the thread."""
@@ -195,34 +194,47 @@ class Reporter:
     # --- The posting thread ------------------------------------------------------------------------
 
     def _loop(self) -> None:
-        while not self._closing and self.abandoned is None:
-            self._wake.wait(self.interval)
-            self._wake.clear()
-            if self._closing:
-                return
+        try:
+            while not self._closing and self.abandoned is None:
+                self._wake.wait(self.interval)
+                self._wake.clear()
+                if self._closing:
+                    return
+                self._report()
+        except BaseException as error:  # whoever waits for an answer must not wait for ever
+            self._abandon(f"reports ended by an error: {error!r}")
+            raise
+        finally:
             with self._lock:
-                buffer, self._buffer = self._buffer, Buffer()
-                step = self._step
-                self._taken += 1
-            try:
-                reply = self._post(self._frame(buffer, step))
-                if reply.stop:
-                    self.stop_requested.set()
-                    self.on_stop()
-            except _RefusedError as error:
-                self.is_gone = error.status in GONE
-                self._abandon(f"the service refused a report: {error}")
-            except tenacity.RetryError:
-                self._abandon(f"no answer from the service for {self.patience:.0f} s")
-            except Exception as error:
-                self._abandon(f"a report could not be made: {error!r}")
-            with self._lock:
-                self._posted = self._taken
                 self._idle.notify_all()
 
+    def _report(self) -> None:
+        """Post what there is: also where there is nothing, since it says that this process lives."""
+        with self._lock:
+            buffer, self._buffer = self._buffer, Buffer()
+            step = self._step
+            self._taken += 1
+        try:
+            reply = self._post(self._frame(buffer, step))
+            if reply.stop:
+                self.stop_requested.set()
+                self.on_stop()
+        except _RefusedError as error:
+            self.is_gone = error.status in GONE
+            self._abandon(f"the service refused a report: {error}")
+        except tenacity.RetryError:
+            self._abandon(f"no answer from the service for {self.patience:.0f} s")
+        except Exception as error:
+            self._abandon(f"a report could not be made: {error!r}")
+        with self._lock:
+            self._posted = self._taken
+            self._idle.notify_all()
+
     def _abandon(self, reason: str) -> None:
+        self.abandoned = self.abandoned or reason
+        with self._lock:
+            self._idle.notify_all()
         logging.getLogger(__name__).error(reason)
-        self.abandoned = reason
         self.on_stop()
 
     def _frame(self, buffer: Buffer, step: int) -> bytes:

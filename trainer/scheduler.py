@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from uuid import UUID
 
-from trainer.engine.base import Ended, Engine, EngineError
+from trainer.engine.base import Ended, Engine, EngineError, NotBegun
 from trainer.schema import Assignment, RunState
 from trainer.store import Store
 from trainer.store.errors import Conflict, RunNotFound
@@ -19,6 +20,10 @@ GRACE_SECONDS = 10.0
 """How long a worker may take to write its checkpoint and end."""
 TICK_SECONDS = 0.5
 """Longest time between two looks at the store when nothing wakes the scheduler."""
+TRIES = 5
+"""How often a process that cannot be started is tried in a row."""
+PAUSE_SECONDS = 1.0
+"""Before the second try; before each other twice as long as before the last."""
 SHUTDOWN = "the service was shut down"
 
 
@@ -43,6 +48,10 @@ class Scheduler:
         self._deadline = 0.0
         self._ended: dict[tuple[UUID, int], Ended] = {}
         """Told by the engine and not yet written to the store."""
+        self._over_since: dict[tuple[UUID, int], float] = {}
+        """When processes were first seen whose attempt is over."""
+        self._pause_until = 0.0
+        """Nothing starts before, on the monotonic clock."""
         self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -74,24 +83,33 @@ class Scheduler:
     def _loop(self) -> None:
         while True:
             self._wake.clear()
-            # Looked at before the step: what ends or starts during it needs another one.
-            closing = self._closing.is_set()
-            idle = self._engine.active == 0
             try:
+                # Looked at before the step: what ends or starts during it needs another one.
+                closing = self._closing.is_set()
+                idle = not self._engine.attempts()
                 self._step()
             except Exception:
                 # The database may be away for a while; what was not written is kept and written later.
                 logger.exception("the scheduler could not do its work and tries again")
+                idle = False
             if closing and ((idle and not self._ended) or time.monotonic() > self._deadline):
                 return
             self._wake.wait(TICK_SECONDS)
 
     def _step(self) -> None:
         self._ended |= {(ended.run_id, ended.attempt): ended for ended in self._engine.poll()}
-        for attempt in self._store.running():
-            self._align(attempt)
-        self._ended.clear()  # those that were not among the running had said their last word
-        if not self._closing.is_set():
+        running = self._store.running()
+        troubled = set()
+        for attempt in running:
+            try:
+                self._align(attempt)
+            except Exception:  # of this attempt alone, as far as can be known: the others are looked after
+                troubled.add((attempt.run_id, attempt.number))
+                logger.exception("what became of run %s could not be settled yet", attempt.run_id)
+        # Those that were not among the running had said their last word.
+        self._ended = {key: ended for key, ended in self._ended.items() if key in troubled}
+        self._end_leftovers({(attempt.run_id, attempt.number) for attempt in running})
+        if not self._closing.is_set() and time.monotonic() >= self._pause_until:
             self._start_queued()
 
     def _align(self, attempt: RunningAttempt) -> None:
@@ -100,15 +118,38 @@ class Scheduler:
         ended = self._ended.get((run_id, number))
         if ended is None and not self._engine.adopt(run_id, number, self._url):
             ended = Ended(run_id=run_id, attempt=number, exit_code=None)
+        by_user = attempt.stop_requested_at is not None
         if ended is not None:
-            state, reason = self._verdict(ended, by_user=attempt.stop_requested_at is not None)
+            if not by_user and (ended.not_begun or (ended.exit_code is None and not attempt.has_reported)):
+                self._put_back(run_id, number, ended.not_begun)
+                return
+            state, reason = self._verdict(ended, by_user=by_user)
             if self._end(run_id, number, state, reason):
                 logger.info("run %s is %s: %s", run_id, state, reason)
-        elif attempt.stop_requested_at is not None or self._closing.is_set():
+        elif by_user or self._closing.is_set():
             self._engine.stop(run_id, number, self._grace)
+
+    def _put_back(self, run_id: UUID, number: int, why: NotBegun | None) -> None:
+        """Queue a run again whose process never began, which says nothing against the run.
+
+        Without a reason, a service was ended between its promise to start the process and the start, or both
+        ended before the process had anything to say.
+        """
+        why = why or NotBegun(reason="its process never began to work")
+        with contextlib.suppress(RunNotFound):  # deleted meanwhile
+            tries = TRIES if why.lasting else self._store.put_back(run_id, number, why.reason, TRIES)
+            if tries >= TRIES:
+                logger.error("run %s could not start: %s", run_id, why.reason)
+                again = "" if why.lasting else f", {TRIES} times in a row"
+                self._end(run_id, number, RunState.FAILED, f"it could not start{again}: {why.reason}")
+            elif tries:
+                logger.warning("run %s could not start and is queued again: %s", run_id, why.reason)
+                self._pause_until = time.monotonic() + PAUSE_SECONDS * 2 ** (tries - 1)
 
     def _verdict(self, ended: Ended, *, by_user: bool) -> tuple[RunState, str]:
         """What to call the end of a process that left no last word."""
+        if by_user and ended.not_begun:
+            return RunState.STOPPED, "stopped before it started"
         if by_user or self._closing.is_set():
             state, why = (RunState.STOPPED, "stopped") if by_user else (RunState.INTERRUPTED, SHUTDOWN)
             if ended.forced:
@@ -126,6 +167,23 @@ class Scheduler:
             return self._store.end_attempt(run_id, number, state, reason)
         except RunNotFound:
             return False  # deleted meanwhile
+
+    def _end_leftovers(self, running: set[tuple[UUID, int]]) -> None:
+        """End processes that stay though their attempt is over: they take a place from runs that wait."""
+        now = time.monotonic()
+        left = [key for key in self._engine.attempts() if key not in running]
+        self._over_since = {key: self._over_since.get(key, now) for key in left}
+        for key in left:
+            # One that did not answer, and whose run was resumed, has no last word to say any more.
+            if now - self._over_since[key] > self._grace or self._is_superseded(*key):
+                self._engine.stop(*key, 0.0)
+
+    def _is_superseded(self, run_id: UUID, number: int) -> bool:
+        try:
+            run = self._store.run(run_id)
+        except RunNotFound:
+            return True
+        return run.state is RunState.QUEUED or run.attempt != number
 
     def _start_queued(self) -> None:
         while self._engine.active < self._engine.capacity:
@@ -147,5 +205,5 @@ class Scheduler:
             try:
                 self._engine.submit(assignment)
             except EngineError as error:
-                logger.error("run %s could not start: %s", run.id, error)
-                self._end(attempt.run_id, attempt.number, RunState.FAILED, f"it could not start: {error}")
+                self._put_back(attempt.run_id, attempt.number, NotBegun(reason=str(error)))
+                return

@@ -25,6 +25,7 @@ from torch.utils.data import IterableDataset
 from typing_extensions import override
 
 from models.base import Network
+from trainer import memory
 from trainer.callbacks import (
     EndInTime,
     ReportUpdates,
@@ -126,13 +127,18 @@ def run_attempt(assignment: Assignment, reporter: Reporter | None = None) -> Non
         end: End | None = _Attempt(assignment, reporter).run()
     except Exception as error:
         reporter.log("error", traceback.format_exc())
-        end = End(state=RunState.FAILED, reason=f"{type(error).__name__}: {error}"[:2000])
+        end = End(state=RunState.FAILED, reason=_reason(error))
     # Whoever was told to end must do so; a result or a reason waits for a service that is away.
     patient = end is not None and end.state in (RunState.FINISHED, RunState.FAILED)
     reporter.close(end, timeout=None if patient else LAST_WORD_SECONDS)
     if reporter.abandoned and not reporter.is_gone:
         sys.stderr.write(f"{reporter.abandoned}\n")
         sys.exit(1)
+
+
+def _reason(error: Exception) -> str:
+    told = f"{type(error).__name__}: {error}"[:2000]
+    return f"it ran out of memory; {memory.ADVICE} ({told})" if memory.is_lack(error) else told
 
 
 class _Attempt:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.charts.lengths import LengthCurve
 from dashboard.client import Client, NotFound
-from dashboard.theme import STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_dash, run_mark
+from dashboard.theme import NO_ANSWER, STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_dash, run_mark
 from trainer.schema import Catalog, CatalogEntry, Letter, Run, ViewEntry, of_run
 
 LIVE_EVERY = 1.0
@@ -89,6 +89,9 @@ def colour_mark(run: Run) -> str:
 
 def state_badge(run: Run) -> None:
     """The run's state as a coloured word with a sign."""
+    if run.silent_for is not None:
+        st.badge(NO_ANSWER, icon=":material/signal_disconnected:", color="red")
+        return
     st.badge(STATE_LABELS[run.state], icon=STATE_ICONS[run.state], color=STATE_COLORS[run.state])
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from uuid import UUID
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.client import Client, NotFound, Trouble
 from dashboard.session import client, guarded, guarded_part, show_trouble
@@ -117,15 +118,7 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
             args=(service, run),
         )
     elif run.can_resume:
-        place.button(
-            "Resume",
-            icon=":material/play_arrow:",
-            key="resume",
-            width="stretch",
-            type="primary",
-            on_click=_ask,
-            args=(partial(service.resume, run.id),),
-        )
+        _resume_button(place, service, run)
     else:  # nothing else may move to where Stop was pressed
         place.button(
             "Stop",
@@ -135,6 +128,8 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
             disabled=True,
             help="The run is over.",
         )
+    if run.silent_for is not None:  # beside Stop, which such a run can be told as well
+        _resume_button(st.container(width=STOP_WIDTH), service, run)
     if st.button(
         "Launch again", icon=":material/replay:", key="again", help="With these settings, or others"
     ):
@@ -152,6 +147,18 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
         icon=":material/stacked_line_chart:",
         help="This run beside others",
         query_params={"runs": str(run.id)},
+    )
+
+
+def _resume_button(place: DeltaGenerator, service: Client, run: Run) -> None:
+    place.button(
+        "Resume",
+        icon=":material/play_arrow:",
+        key="resume",
+        width="stretch",
+        type="primary",
+        on_click=_ask,
+        args=(partial(service.resume, run.id),),
     )
 
 
@@ -177,6 +184,12 @@ def _ask(request: Callable[[], Run]) -> bool:
 def _state_words(run: Run) -> None:
     reason = plain(run.reason[0].upper() + run.reason[1:].rstrip(".")) if run.reason else ""
     match run.state:
+        case RunState.RUNNING if run.silent_for is not None:
+            st.error(
+                f"**Its process has not answered for {duration(run.silent_for)}.** It was halted or hangs. "
+                "Should it answer again, it goes on; Resume ends it and goes on from the last checkpoint.",
+                icon=":material/signal_disconnected:",
+            )
         case RunState.QUEUED:
             st.info(
                 "Waits for a free place: runs start first come, first served.", icon=":material/schedule:"

@@ -13,7 +13,7 @@ from dashboard.client import Client, Direction, Order, Trouble
 from dashboard.run_table import coloured, opened, rows_of, selected_after, table
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import many
-from dashboard.theme import STATE_HELP, STATE_LABELS
+from dashboard.theme import NO_ANSWER, STATE_HELP, STATE_LABELS
 from dashboard.views.parts import title_of
 from dashboard.views.runs_dialogs import ASKING, open_dialog
 from trainer.schema import Catalog, Run, RunPage, RunState
@@ -206,8 +206,8 @@ def columns() -> dict[str, Any]:
         "state": config.MultiselectColumn(
             "State",
             width=100,
-            options=list(STATE_LABELS.values()),
-            color=["gray", "blue", "green", "yellow", "red", "violet"],
+            options=[*STATE_LABELS.values(), NO_ANSWER],
+            color=["gray", "blue", "green", "yellow", "red", "violet", "red"],
         ),
         "progress": config.ProgressColumn("Progress", width=98, format="%d%%", min_value=0, max_value=100),
         "network": config.TextColumn("Network", width=108),

@@ -15,11 +15,11 @@ import pytest
 
 from tests.trainer.engine import workers
 from tests.trainer.engine.test_local import told, until
-from trainer.engine.base import Ended, EngineError
+from trainer.engine.base import Ended, EngineError, NotBegun
 from trainer.engine.local import LocalEngine
 from trainer.scheduler import Scheduler
 from trainer.schema import Assignment, End, Report, Run, RunConfig, RunState
-from trainer.store import Store
+from trainer.store import StaleAttempt, Store
 
 URL = "http://127.0.0.1:1"
 
@@ -35,6 +35,7 @@ class PaperEngine:
         self.stops: dict[tuple[UUID, int], float] = {}
         self.closed = False
         self.broken = False
+        self.unknowable: set[UUID] = set()
         self.obeys_at_once = False
         self._ended: list[Ended] = []
         self._notify: Callable[[], None] = lambda: None
@@ -42,6 +43,9 @@ class PaperEngine:
     @property
     def active(self) -> int:
         return len(self.alive)
+
+    def attempts(self) -> list[tuple[UUID, int]]:
+        return [*self.alive, *((ended.run_id, ended.attempt) for ended in self._ended)]
 
     def start(self, notify: Callable[[], None]) -> None:
         self._notify = notify
@@ -54,6 +58,8 @@ class PaperEngine:
 
     def adopt(self, run_id: UUID, attempt: int, url: str) -> bool:
         assert url == URL
+        if run_id in self.unknowable:
+            raise OSError(24, "Too many open files")
         if (run_id, attempt) in self.orphans:
             self.orphans.remove((run_id, attempt))
             self.alive.add((run_id, attempt))
@@ -111,6 +117,10 @@ def last_word(store: Store, work: Assignment, state: RunState) -> None:
     store.accept(work.run_id, work.attempt, work.token, report, None)
 
 
+def first_word(store: Store, work: Assignment) -> None:
+    store.accept(work.run_id, work.attempt, work.token, Report(sequence=0, pid=1, step=0), None)
+
+
 def reaches(store: Store, run: Run, state: RunState) -> Run:
     until(lambda: store.run(run.id).state is state)
     return store.run(run.id)
@@ -158,16 +168,79 @@ def test_wake_starts_a_new_run_at_once(
     until(lambda: engine.submitted)
 
 
-def test_a_run_that_the_engine_cannot_start_fails_once_with_the_reason(
-    store: Store, engine: PaperEngine, scheduler: Scheduler
+def test_a_run_that_cannot_be_started_is_tried_again_and_fails_in_the_end_with_the_reason(
+    store: Store, engine: PaperEngine, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trainer.scheduler.PAUSE_SECONDS", 0.01)
     engine.broken = True
     runs = [queue(store), queue(store)]
     scheduler.start()
     for run in runs:
         failed = reaches(store, run, RunState.FAILED)
-        assert failed.reason == "it could not start: no machine is free"
-        assert failed.attempt == 1
+        assert failed.reason == "it could not start, 5 times in a row: no machine is free"
+        assert failed.attempt == 5
+        assert [line.text for line in store.log(run.id)] == [
+            f"Attempt {number} could not start: no machine is free. Tried again." for number in (1, 2, 3, 4)
+        ]
+    engine.broken = False
+    store.requeue(runs[0].id)  # by the user: from then on it is counted anew
+    until(lambda: engine.submitted)
+    engine.end(runs[0], exit_code=None, not_begun=NotBegun(reason="its forkserver died"))
+    until(lambda: len(engine.submitted) == 2)
+    assert engine.submitted[1].attempt == 7
+
+
+def test_a_start_that_fails_for_a_moment_costs_nothing_but_a_pause(
+    store: Store, engine: PaperEngine, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.scheduler.PAUSE_SECONDS", 0.01)
+    first, second = queue(store), queue(store)
+    scheduler.start()
+    until(lambda: engine.submitted)
+    engine.end(first, exit_code=None, not_begun=NotBegun(reason="EOFError: the forkserver died"))
+    until(lambda: len(engine.submitted) == 2)
+    assert engine.submitted[1].run_id == first.id, "it keeps its place before the others"
+    report = Report(sequence=0, pid=1, step=0)
+    with pytest.raises(StaleAttempt):  # of a process that was made all the same, and nobody knows
+        store.accept(first.id, 1, engine.submitted[0].token, report, None)
+    last_word(store, engine.submitted[1], RunState.FINISHED)
+    engine.end(first)
+    until(lambda: len(engine.submitted) == 3)
+    assert engine.submitted[2].run_id == second.id
+
+
+def test_no_run_starts_during_the_pause_after_one_could_not(
+    store: Store, engine: PaperEngine, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.scheduler.PAUSE_SECONDS", 3600)
+    run = queue(store)
+    scheduler.start()
+    until(lambda: engine.submitted)
+    engine.end(run, exit_code=None, not_begun=NotBegun(reason="fork: Cannot allocate memory"))
+    reaches(store, run, RunState.QUEUED)
+    for _ in range(5):
+        scheduler._step()
+    assert len(engine.submitted) == 1
+
+
+def test_what_can_never_start_fails_at_once(store: Store, engine: PaperEngine, scheduler: Scheduler) -> None:
+    run = queue(store)
+    scheduler.start()
+    until(lambda: engine.submitted)
+    never = NotBegun(reason="PicklingError: a lambda", lasting=True)
+    engine.end(run, exit_code=None, not_begun=never)
+    assert reaches(store, run, RunState.FAILED).reason == "it could not start: PicklingError: a lambda"
+
+
+def test_a_run_that_was_stopped_while_it_could_not_start_is_stopped(
+    store: Store, engine: PaperEngine, scheduler: Scheduler
+) -> None:
+    run = queue(store)
+    scheduler.start()
+    until(lambda: engine.submitted)
+    store.request_stop(run.id)
+    engine.end(run, exit_code=None, not_begun=NotBegun(reason="it was stopped before it began"))
+    assert reaches(store, run, RunState.STOPPED).reason == "stopped before it started"
 
 
 def test_a_stopped_queued_run_never_starts(store: Store, engine: PaperEngine, scheduler: Scheduler) -> None:
@@ -202,6 +275,7 @@ def test_a_process_without_a_last_word_ends_its_run_with_a_reason(
     run = queue(store)
     scheduler.start()
     until(lambda: engine.submitted)
+    first_word(store, engine.submitted[0])
     engine.end(run, **how)
     until(lambda: store.run(run.id).state.is_over)
     ended = store.run(run.id)
@@ -261,21 +335,93 @@ def test_what_the_store_could_not_take_is_written_later(
 # --- Across services ---------------------------------------------------------------------------------------
 
 
-def test_a_new_service_adopts_the_living_and_ends_the_dead(
-    store: Store, engine: PaperEngine, scheduler: Scheduler
+def test_a_new_service_adopts_the_living_ends_the_dead_and_starts_what_never_began(
+    store: Store, engine: PaperEngine, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trainer.scheduler.PAUSE_SECONDS", 0.01)
     engine.capacity = 2
-    alive, dead, waiting = queue(store), queue(store), queue(store)
-    for run in (alive, dead):
-        store.start_attempt(run.id)  # by the service before this one
+    alive, dead, unbegun, waiting = (queue(store) for _ in range(4))
+    attempts = [store.start_attempt(run.id) for run in (alive, dead, unbegun)]  # by the service before
+    sent = Report(sequence=0, pid=1, step=0)
+    store.accept(dead.id, 1, attempts[1].token, sent, None)
     engine.orphans.add((alive.id, 1))
     scheduler.start()
     assert reaches(store, dead, RunState.INTERRUPTED).reason == "its process is gone"
     until(lambda: engine.submitted)
     assert store.run(alive.id).state is RunState.RUNNING
-    assert [work.run_id for work in engine.submitted] == [waiting.id], (
-        "the adopted run takes one of two slots"
+    assert [(work.run_id, work.attempt) for work in engine.submitted] == [(unbegun.id, 2)], (
+        "the adopted run takes one of two slots; before those that wait, that which had its turn"
     )
+    assert store.run(waiting.id).state is RunState.QUEUED
+
+
+def test_trouble_with_one_run_keeps_no_other_from_being_ended_or_started(
+    store: Store, engine: PaperEngine, scheduler: Scheduler
+) -> None:
+    engine.capacity = 2
+    puzzling, dying, waiting = (queue(store) for _ in range(3))
+    scheduler.start()
+    until(lambda: len(engine.submitted) == 2)
+    for work in engine.submitted:
+        first_word(store, work)
+    engine.unknowable.add(puzzling.id)
+    engine.end(dying, exit_code=-9)
+    reaches(store, dying, RunState.INTERRUPTED)
+    reaches(store, waiting, RunState.RUNNING)
+    assert store.run(puzzling.id).state is RunState.RUNNING
+    engine.unknowable.clear()
+    engine.end(puzzling, exit_code=-9)
+    reaches(store, puzzling, RunState.INTERRUPTED)
+
+
+@pytest.mark.parametrize("broken", ["attempts", "poll", "active"])
+def test_the_scheduler_outlives_an_engine_that_raises(
+    store: Store, engine: PaperEngine, scheduler: Scheduler, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = threading.Event()
+
+    def fail(*_: Any) -> Any:
+        raised.set()
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as during:
+        during.setattr(PaperEngine, broken, property(fail) if broken == "active" else fail)
+        scheduler.start()
+        assert raised.wait(60)
+    queue(store)
+    scheduler.wake()
+    until(lambda: engine.submitted)
+
+
+def test_a_process_that_stays_after_its_last_word_is_ended(
+    store: Store, engine: PaperEngine, scheduler: Scheduler
+) -> None:
+    """It would keep its place from those that wait, for good."""
+    queue(store)
+    scheduler._grace = 0.1
+    scheduler.start()
+    until(lambda: engine.submitted)
+    last_word(store, engine.submitted[0], RunState.FINISHED)
+    until(lambda: engine.stops)
+    assert engine.stops == {(engine.submitted[0].run_id, 1): 0.0}
+
+
+def test_a_run_that_does_not_answer_is_resumed_and_its_old_process_killed_at_once(
+    store: Store, engine: PaperEngine, scheduler: Scheduler
+) -> None:
+    run = queue(store)
+    scheduler.start()
+    until(lambda: engine.submitted)
+    first_word(store, engine.submitted[0])
+    now = time.monotonic()
+    store._leases._clock = lambda: now + 31
+    assert store.requeue(run.id).state is RunState.QUEUED
+    scheduler.wake()
+    until(lambda: engine.stops)
+    assert engine.stops == {(run.id, 1): 0.0}
+    engine.end(run, exit_code=-9)
+    until(lambda: len(engine.submitted) == 2)
+    assert (store.run(run.id).state, store.run(run.id).attempt) == (RunState.RUNNING, 2)
 
 
 def test_shutdown_stops_workers_waits_for_them_and_leaves_the_queue(

@@ -51,11 +51,13 @@ def _until_over(client: Client, run: Run, progress: Progress, bar: TaskID) -> Ru
             for now in wait(client, run.id):
                 run = now
                 last_answer = time.monotonic()
-                queued = " (queued)" if run.state is RunState.QUEUED else ""
+                remark = " (queued)" if run.state is RunState.QUEUED else ""
+                if run.silent_for is not None:
+                    remark = f" (no answer for {run.silent_for} s)"
                 progress.update(
                     bar,
                     completed=run.step,
-                    description=f"{run.number} {run.name}{queued}",
+                    description=f"{run.number} {run.name}{remark}",
                     figures=figures(run),
                 )
             return run

@@ -35,11 +35,18 @@ def percent(share: float | None) -> str:
 
 def ago(then: datetime) -> str:
     """How long ago, in the largest unit that fits."""
-    past = datetime.now(UTC) - then
+    past = max(timedelta(0), datetime.now(UTC) - then)  # the clock may have been set back since
     for unit, length in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
         if past >= length:
             return f"{past // length} {unit}"
-    return f"{max(0, past.seconds)} s"
+    return f"{past.seconds} s"
+
+
+def state_text(run: Run) -> Text:
+    """The run's state in its colour, and whether its worker does not answer."""
+    if run.silent_for is None:
+        return Text(run.state, style=STYLES[run.state])
+    return Text(f"{run.state}, no answer for {run.silent_for} s", style="red")
 
 
 def table(runs: Iterable[Run], *, whole_ids: bool = False) -> Table:
@@ -55,7 +62,7 @@ def table(runs: Iterable[Run], *, whole_ids: bool = False) -> Table:
             str(run.number),
             str(run.id) if whole_ids else str(run.id)[:8],
             Text(run.name),
-            Text(run.state, style=STYLES[run.state]),
+            state_text(run),
             Text(str(run.config.model.get("name"))),
             Text(str(run.config.task.get("name"))),
             f"{run.step}/{run.config.training.steps}",
@@ -75,7 +82,9 @@ def facts(run: Run) -> Table:
     def add(what: str, value: str | Text) -> None:
         grid.add_row(Text(what, style="dim"), value)
 
-    add("State", Text(run.state, style=STYLES[run.state]))
+    add("State", state_text(run))
+    if run.silent_for is not None:
+        add("", f"Resume it to go on from its last checkpoint: python -m trainer resume {run.number}")
     if run.reason:
         add("Reason", Text(run.reason))
     add("Steps", f"{run.step} of {run.config.training.steps}")

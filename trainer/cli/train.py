@@ -76,6 +76,8 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped, failed or was interrupted, from its last checkpoint.
 
+    Also with one that is running but does not answer: its process is ended.
+
     Example:
 
         python -m trainer resume 3

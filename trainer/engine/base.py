@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
+from trainer import memory
 from trainer.schema import Assignment
 
 CRASHES = frozenset(
@@ -23,6 +24,15 @@ class EngineError(Exception):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class NotBegun:
+    """Why an attempt has no process, and never had one."""
+
+    reason: str
+    lasting: bool = False
+    """Whether trying again cannot help."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Ended:
     """The process of an attempt has ended."""
 
@@ -34,6 +44,10 @@ class Ended:
     """Whether the engine killed it, because it did not end within its grace after a stop."""
     output: str = ""
     """The last lines that it printed."""
+    not_begun: NotBegun | None = None
+    """Said of an attempt whose process could not be started."""
+    short_of_memory: bool = False
+    """Whether the system ended processes for want of memory at about the time when it was killed."""
 
     @property
     def crashed(self) -> bool:
@@ -43,6 +57,13 @@ class Ended:
     @property
     def words(self) -> str:
         """How it ended, for a reader."""
+        words = self._end
+        if self.short_of_memory or (self.crashed and memory.is_lack(self.output)):
+            words += f", most likely {memory.LACK}"
+        return words
+
+    @property
+    def _end(self) -> str:
         if self.exit_code is None:
             return "its process is gone"
         if self.exit_code == 0:
@@ -58,7 +79,7 @@ class Ended:
 
 
 class Engine(Protocol):
-    """Runs attempts somewhere. Methods are called from one thread; none of them waits for an attempt."""
+    """Runs attempts somewhere. Methods are called from one thread; none of them waits for anything."""
 
     @property
     def capacity(self) -> int:
@@ -66,16 +87,19 @@ class Engine(Protocol):
 
     @property
     def active(self) -> int:
-        """Attempts that have not ended yet."""
+        """Attempts that take up room: not those that were killed and do not go all the same."""
+
+    def attempts(self) -> list[tuple[UUID, int]]:
+        """Every attempt whose end ``poll`` has yet to tell."""
 
     def start(self, notify: Callable[[], None]) -> None:
         """Get ready. ``notify`` is called, from any thread, whenever ``poll`` has something new."""
 
     def submit(self, assignment: Assignment) -> None:
-        """Start an attempt.
+        """Start an attempt as soon as can be. Where it cannot be, ``poll`` says so.
 
         Raises:
-            EngineError: it cannot be started.
+            EngineError: it is known at once that it cannot be started now.
         """
 
     def adopt(self, run_id: UUID, attempt: int, url: str) -> bool:
@@ -83,6 +107,9 @@ class Engine(Protocol):
 
         Also true for an attempt whose end ``poll`` has yet to tell. False when its process is gone, or when
         it reports to another address than ``url``, in which case it is killed.
+
+        Raises:
+            OSError: it cannot be known now.
         """
 
     def stop(self, run_id: UUID, attempt: int, grace: float) -> None:

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from uuid import UUID
 
-import psutil
-
-from trainer.engine import child, processes
-from trainer.engine.base import Ended, EngineError
+from trainer import descriptors
+from trainer.engine import child, identity, processes
+from trainer.engine.base import Ended, EngineError, NotBegun
+from trainer.engine.identity import Life
+from trainer.engine.records import Key, Record, Records
+from trainer.engine.starter import LASTING, Starter
+from trainer.engine.workers import Worker
+from trainer.memory import Shortage
 from trainer.schema import Assignment
 
 logger = logging.getLogger(__name__)
 
 TICK = 0.25
-"""Seconds between two looks at processes that an earlier service left: they have no exit pipe to us."""
+"""Seconds between two looks at processes that have no exit pipe to us, as those of an earlier service."""
+ROUND = 5.0
+"""Seconds between two looks at all processes, whatever their exit pipes say."""
 TAIL = 4000
 """Bytes of a worker's output that are told when it fails."""
-
-Key = tuple[UUID, int]
-
-
-@dataclass
-class Worker:
-    """One living process."""
-
-    pid: int
-    created: float
-    """When the system says that it began; with the pid, this names a process for good."""
-    process: BaseProcess | None
-    """None for one that an earlier service started, or whose forkserver died."""
-    kill_at: float | None = None
-    """On the monotonic clock, once it was asked to stop."""
-    forced: bool = False
+CLOSE_SECONDS = 30.0
+"""How long ``close`` waits for what cannot be ended."""
+LOST = 255
+"""What ``multiprocessing`` gives for an exit code when the forkserver died, and not perhaps the process."""
 
 
 class LocalEngine:
@@ -65,14 +56,16 @@ class LocalEngine:
         self._work = work
         self._preload = ("trainer.engine.child", *preload)
         self._logs = data / "logs"
-        self._records = data / "workers"
+        self._records = Records(data / "workers")
         self._workers: dict[Key, Worker] = {}
         self._ended: list[Ended] = []
         self._closing = False
         self._notify: Callable[[], None] = lambda: None
-        self._lock = processes.LOCK  # held around everything that touches processes
+        self._lock = threading.RLock()  # around the two above; never while something is waited for
         self._wake_reader, self._wake_writer = connection.Pipe(duplex=False)
         self._watcher = threading.Thread(target=self._watch, name="engine", daemon=True)
+        self._starter = Starter(self._preload)
+        self._shortage = Shortage()
         self._context = processes.context()
         processes.prepare()
 
@@ -83,59 +76,64 @@ class LocalEngine:
     @property
     def active(self) -> int:
         with self._lock:
-            return len(self._workers)
+            return sum(not worker.forced for worker in self._workers.values())
+
+    def attempts(self) -> list[Key]:
+        with self._lock:
+            return [*self._workers, *((ended.run_id, ended.attempt) for ended in self._ended)]
 
     def start(self, notify: Callable[[], None]) -> None:
-        """Start the forkserver in the background; the first ``submit`` waits until it is ready."""
-        for folder in (self._logs, self._records):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Start the forkserver in the background; what is submitted meanwhile starts when it is ready."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._records.prepare()
         self._notify = notify
-        processes.launch(self._preload)
+        try:
+            processes.launch(self._preload)
+        except OSError as error:
+            logger.error("the process that starts runs did not come up, and is tried again: %s", error)
+        self._starter.start()
         self._watcher.start()
 
     def submit(self, assignment: Assignment) -> None:
         key = (assignment.run_id, assignment.attempt)
-        process = self._context.Process(  # type: ignore[attr-defined]
-            target=child.enter,
-            args=(self._work, assignment, self._log(key)),
-            name=f"run {assignment.run_id}",
-        )
         with self._lock:
             if self._closing:
                 raise EngineError("the service is shutting down")
-            try:
-                process.start()
-            except Exception as error:
-                raise EngineError(
-                    f"its process could not be started: {type(error).__name__}: {error}"
-                ) from error
-            worker = Worker(process.pid, _created(process.pid) or time.time(), process)
-            self._workers[key] = worker
-            self._record(key).write_text(
-                json.dumps({"pid": worker.pid, "created": worker.created, "url": assignment.url})
+            worker = self._workers[key] = Worker(assignment.url)
+
+        def process() -> BaseProcess:
+            if worker.kill_at is not None or self._closing:
+                raise EngineError("it was stopped before it began")
+            made: BaseProcess = self._context.Process(  # type: ignore[attr-defined]
+                target=child.enter,
+                args=(self._work, assignment, self._log(key)),
+                name=f"run {assignment.run_id}",
             )
-        self._wake()
+            return made
+
+        self._starter.ask(
+            (process, lambda made: self._begun(worker, made), lambda error: self._not_begun(key, error))
+        )
 
     def adopt(self, run_id: UUID, attempt: int, url: str) -> bool:
         key = (run_id, attempt)
         with self._lock:
-            if key in self._workers or any((ended.run_id, ended.attempt) == key for ended in self._ended):
+            if key in self.attempts():
                 return True
-            try:
-                record = json.loads(self._record(key).read_text())
-                worker = Worker(int(record["pid"]), float(record["created"]), process=None)
-            except (OSError, ValueError, KeyError, TypeError):
+            record = self._records.read(key)
+            if record is None:
                 return False
-            if not _is_alive(worker):
-                self._record(key).unlink(missing_ok=True)
+            worker = Worker(record.url, record.pid, record.began, recorded=True)
+            if worker.life is Life.GONE:
+                self._forget(key)
                 return False
-            if record.get("url") != url:
+            if record.url != url:
                 # It can never reach this service, so all it still did would be lost.
                 logger.warning(
-                    "killing worker %d of run %s: it reports to another address", worker.pid, run_id
+                    "killing worker %d of run %s: it reports to another address", record.pid, run_id
                 )
-                _kill_group(worker)
-                self._record(key).unlink(missing_ok=True)
+                worker.kill()
+                self._forget(key)
                 return False
             self._workers[key] = worker
         self._wake()
@@ -147,8 +145,8 @@ class LocalEngine:
             if worker is None:
                 return
             if worker.kill_at is None:
-                _signal(worker, signal.SIGTERM)
                 worker.kill_at = time.monotonic() + grace
+                worker.signal(signal.SIGTERM)
             else:
                 worker.kill_at = min(worker.kill_at, time.monotonic() + grace)
         self._wake()
@@ -162,135 +160,158 @@ class LocalEngine:
         with self._lock:
             self._closing = True
             for worker in self._workers.values():
-                _kill_group(worker)
+                worker.kill_at = 0.0
+        self._starter.close(CLOSE_SECONDS)
         if self._watcher.is_alive():
             self._wake()
-            self._watcher.join()
+            self._watcher.join(CLOSE_SECONDS)
+
+    # --- The starting thread ---------------------------------------------------------------------------
+
+    def _begun(self, worker: Worker, process: BaseProcess) -> None:
+        with self._lock:
+            worker.pid, worker.process = process.pid, process
+            if worker.kill_at is not None:  # a stop that came while it was being started
+                worker.signal(signal.SIGTERM)
+        self._wake()
+
+    def _not_begun(self, key: Key, error: Exception) -> None:
+        reason = str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
+        not_begun = NotBegun(reason=reason, lasting=isinstance(error, LASTING))
+        with self._lock:
+            del self._workers[key]
+            self._ended.append(Ended(run_id=key[0], attempt=key[1], exit_code=None, not_begun=not_begun))
+        self._wake()
+        self._notify()
 
     # --- The watching thread ---------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        self._warm()
+        can_join = True
         while True:
-            with self._lock:
-                if self._closing and not self._workers:
-                    return
-                workers = list(self._workers.values())
-            exits = [worker.process.sentinel for worker in workers if worker.process is not None]
-            waits = [
-                max(0.0, w.kill_at - time.monotonic())
-                for w in workers
-                if w.kill_at is not None and not w.forced
-            ]
-            if len(exits) < len(workers):
-                waits.append(TICK)
-            connection.wait([*exits, self._wake_reader], min(waits, default=None))
-            with self._lock:
-                while self._wake_reader.poll():
-                    self._wake_reader.recv_bytes()
-                news = [self._look(key, worker) for key, worker in list(self._workers.items())]
-            if any(news):
-                self._notify()
+            try:
+                with self._lock:
+                    if self._closing and not self._workers:
+                        return
+                self._wait(exits=can_join)
+                # While a process is being started, which may take seconds, no exit code can be read.
+                can_join = processes.LOCK.acquire(timeout=TICK)
+                try:
+                    news = self._look_at_all(can_join)
+                finally:
+                    if can_join:
+                        processes.LOCK.release()
+                if news:
+                    self._notify()
+            except Exception:
+                logger.exception("the engine could not look after its workers, and tries again")
+                time.sleep(TICK)
 
-    def _look(self, key: Key, worker: Worker) -> bool:
+    def _wait(self, *, exits: bool) -> None:
+        """Until a worker ends, something changes, or it is time to look anyhow."""
+        with self._lock:
+            workers = list(self._workers.values())
+        ends = [worker.process.sentinel for worker in workers if worker.process is not None]
+        left = [
+            worker.kill_at - time.monotonic()
+            for worker in workers
+            if worker.kill_at is not None and not worker.forced
+        ]
+        waits = [seconds if seconds > 0 else TICK for seconds in left]  # overdue: it could not be killed yet
+        if len(ends) < len(workers) or not exits:
+            waits.append(TICK)
+        connection.wait([*(ends if exits else ()), self._wake_reader], min([*waits, ROUND]))
+        while self._wake_reader.poll():
+            self._wake_reader.recv_bytes()
+
+    def _look_at_all(self, can_join: bool) -> bool:
+        """Whether any has ended; no trouble with one keeps the others from being looked at."""
+        self._shortage.look()
+        news = trouble = False
+        with self._lock:
+            for key, worker in list(self._workers.items()):
+                try:
+                    news |= worker.pid is not None and self._look(key, worker, can_join)
+                except Exception:
+                    trouble = True
+                    logger.exception("the worker of run %s cannot be looked at now", key[0])
+        if trouble:
+            time.sleep(TICK)  # not at full speed, if it stays so
+        return news
+
+    def _look(self, key: Key, worker: Worker, can_join: bool) -> bool:
         """Whether this worker has ended; kills it where its time is up."""
-        code: int | None = None
-        if worker.process is not None:
+        self._identify(key, worker)
+        if worker.process is not None and can_join:
             worker.process.join(0)
             code = worker.process.exitcode
-            if code == 255 and _is_alive(worker):
-                # The forkserver died, not the worker: watch it by its pid from here on.
-                worker.process, code = None, None
-        if worker.process is None and not _is_alive(worker):
-            return self._bury(key, worker, None)
-        if code is not None:
-            return self._bury(key, worker, code)
+            if code == LOST:
+                # The forkserver died, not perhaps the worker: watch it by its pid from here on.
+                worker.process = None
+            elif code is not None:
+                return self._bury(key, worker, code)
+        if worker.life is Life.GONE:
+            # One that has just ended is a zombie until the forkserver has sent its exit code.
+            worker.gone_since = worker.gone_since or time.monotonic()
+            if worker.process is None or time.monotonic() - worker.gone_since > ROUND:
+                return self._bury(key, worker, None)
         if worker.kill_at is not None and time.monotonic() >= worker.kill_at and not worker.forced:
-            worker.forced = True
-            _kill_group(worker)
+            worker.forced = worker.kill()
         return False
 
+    def _identify(self, key: Key, worker: Worker) -> None:
+        """Learn what tells its process from others, and keep it for the next service."""
+        assert worker.pid is not None
+        try:
+            if worker.began is None:
+                pid = worker.pid
+                worker.began = descriptors.patient(lambda: identity.began(pid))
+            if not worker.recorded and worker.began is not None:
+                self._records.write(key, Record(worker.pid, worker.began, worker.url))
+                worker.recorded = True
+        except OSError as error:
+            logger.warning("no record of the worker of run %s could be written yet: %s", key[0], error)
+
     def _bury(self, key: Key, worker: Worker, code: int | None) -> bool:
-        del self._workers[key]
-        self._record(key).unlink(missing_ok=True)
         if code != 0:
-            _kill_group(worker)  # what it started and left behind
+            worker.kill()  # what it started and left behind
         output = _tail(self._log(key))
-        if not output and code == 0:
-            self._log(key).unlink(missing_ok=True)
-        self._ended.append(
-            Ended(run_id=key[0], attempt=key[1], exit_code=code, forced=worker.forced, output=output)
+        killed = code is None or code == -signal.SIGKILL
+        ended = Ended(
+            run_id=key[0],
+            attempt=key[1],
+            exit_code=code,
+            forced=worker.forced,
+            output=output,
+            short_of_memory=killed and not worker.forced and self._shortage.is_recent,
         )
+        del self._workers[key]
+        self._ended.append(ended)
+        self._forget(key)
+        if not output and code == 0:
+            with contextlib.suppress(OSError):
+                self._log(key).unlink(missing_ok=True)
         return True
 
-    def _warm(self) -> None:
-        """Start the forkserver by a process that does nothing, and see that it imported what it should."""
-        if not processes.FORKS:
-            return
-        reader, writer = connection.Pipe(duplex=False)
-        with reader, writer, self._lock:
-            process = self._context.Process(  # type: ignore[attr-defined]
-                target=child.report_modules, args=(self._preload, writer), name="warm-up"
-            )
-            try:
-                process.start()
-                writer.close()
-                missing = reader.recv()
-                process.join()
-            except (OSError, EOFError) as error:
-                logger.error("the process that starts runs did not come up: %s", error)
-                return
-        if missing:  # multiprocessing itself says nothing when a preload fails
-            logger.warning(
-                "could not import %s ahead of time: every run will start slowly", ", ".join(missing)
-            )
+    def _forget(self, key: Key) -> None:
+        """Remove its record; one that stays does no harm, as it names a process that is gone."""
+        try:
+            self._records.remove(key)
+        except OSError as error:
+            logger.warning("the record of run %s's worker could not be removed: %s", key[0], error)
 
     def _wake(self) -> None:
-        self._wake_writer.send_bytes(b"!")
+        with contextlib.suppress(OSError):  # then the watching thread looks at its next round
+            self._wake_writer.send_bytes(b"!")
 
     def _log(self, key: Key) -> Path:
         return self._logs / f"{key[0]}-{key[1]}.log"
-
-    def _record(self, key: Key) -> Path:
-        return self._records / f"{key[0]}-{key[1]}.json"
-
-
-def _created(pid: int) -> float | None:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None
-
-
-def _is_alive(worker: Worker) -> bool:
-    try:
-        process = psutil.Process(worker.pid)
-        return process.create_time() == worker.created and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _signal(worker: Worker, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(worker.pid, number)
-
-
-def _kill_group(worker: Worker) -> None:
-    """Kill a worker and everything in its process group."""
-    if not hasattr(os, "killpg"):
-        _signal(worker, signal.SIGTERM)  # on Windows this is TerminateProcess
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, signal.SIGKILL)
-        return
-    if _is_alive(worker):  # so young that it has no group of its own yet
-        _signal(worker, signal.SIGKILL)
 
 
 def _tail(log: Path) -> str:
     """The last lines of a file, at most ``TAIL`` bytes."""
     try:
-        with log.open("rb") as file:
+        with descriptors.patient(lambda: log.open("rb")) as file:
             file.seek(max(0, log.stat().st_size - TAIL))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:

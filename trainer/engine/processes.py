@@ -8,16 +8,24 @@ engine or an inspection, holds ``LOCK`` meanwhile.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 
+from trainer import descriptors
 from trainer.settings import ROOT
 
+logger = logging.getLogger(__name__)
+
 LOCK = threading.RLock()
+
+START_SECONDS = 180.0
+"""How long the forkserver may take to make a process, its own imports included, before it is replaced."""
 
 PRELOAD = ("trainer.worker", "trainer.inspection.child")
 """What the forkserver imports, so that neither a run nor an inspection has to wait for it."""
@@ -46,6 +54,28 @@ def launch(modules: tuple[str, ...]) -> None:
         with LOCK:
             preload(modules)
             forkserver.ensure_running()
+
+
+def start(process: BaseProcess) -> None:
+    """Start a process, and wait until it is there: at once, or as long as a new forkserver needs to come up.
+
+    Raises:
+        Exception: whatever went wrong. The forkserver may have died, also because it did not answer and was
+            killed here; the next start brings up a new one.
+    """
+    with LOCK:
+        guard = threading.Timer(START_SECONDS, _end_server)
+        guard.daemon = True
+        guard.start()
+        try:
+            descriptors.patient(process.start)
+        finally:
+            guard.cancel()
+
+
+def _end_server() -> None:
+    logger.error("the process that starts runs does not answer, and is replaced")
+    abandon()
 
 
 def prepare() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import torch
 
+from trainer import memory
 from trainer.checkpoint import CheckpointError, unpack
 from trainer.config import resolve
 from trainer.corpora import builtin_corpora
@@ -115,6 +116,8 @@ def answer(question: Question) -> Reply:
         message, remedy = f"settings.{error.field}: {error.problem}.", _sentence(error.remedy)
         return Reply.refusal(HTTPStatus.UNPROCESSABLE_ENTITY, message, remedy, [wrong])
     except CheckpointError as error:
+        if memory.is_lack(error):
+            return _failure(error)
         message = f"The checkpoint of step {question.step} cannot be used: {error}."
         if view.uses_checkpoint == "may":
             return answer(question.without_checkpoint(message))
@@ -126,14 +129,6 @@ def answer(question: Question) -> Reply:
             HTTPStatus.CONFLICT,
             f"The run cannot be built again: {error}.",
             "Launch it again, then look inside.",
-        )
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            return _failure(error)
-        return Reply.refusal(
-            HTTPStatus.GATEWAY_TIMEOUT,
-            "The inspection needed more memory than it may take, and was ended.",
-            "Choose fewer timesteps or sequences, or raise UNFOLD_INSPECT_MEGABYTES.",
         )
     except Exception as error:
         return _failure(error)
@@ -195,12 +190,13 @@ def _limit(megabytes: int, seconds: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "allocate memory" in text or "not enough memory" in text
-
-
 def _failure(error: Exception) -> Reply:
+    if memory.is_lack(error):
+        return Reply.refusal(
+            HTTPStatus.GATEWAY_TIMEOUT,
+            "The inspection needed more memory than it may take, and was ended.",
+            "Choose fewer timesteps or sequences, or raise UNFOLD_INSPECT_MEGABYTES.",
+        )
     return Reply.refusal(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         f"The inspection failed ({type(error).__name__}: {str(error)[:300]}).",

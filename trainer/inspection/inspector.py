@@ -16,12 +16,15 @@ from http import HTTPStatus
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
+from trainer import memory
 from trainer.engine import processes
 from trainer.inspection import child
 from trainer.inspection.child import Question, Reply
 
 logger = logging.getLogger(__name__)
 
+KILL_SECONDS = 5.0
+"""How long a process that was killed is waited for, while no other can be started."""
 LINE = 64
 """Inspections that may wait; more are refused."""
 ABANDONED = Reply(status=499, body=b"")
@@ -74,8 +77,9 @@ class Job:
                 self._process = None
             process.kill()
             with processes.LOCK:
-                process.join()
-                process.close()
+                process.join(KILL_SECONDS)
+                with contextlib.suppress(ValueError):  # it is killed, and not gone: nobody waits for it
+                    process.close()
 
 
 class Inspector:
@@ -110,7 +114,11 @@ class Inspector:
         self._jobs.add(job)
         if self._stopping:  # looked at after the job has joined the others, which `stop` ends
             job.end(STOPPING)
-        job.reply = self._threads.submit(self._taken, job, prepare)
+        try:
+            job.reply = self._threads.submit(self._taken, job, prepare)
+        except BaseException:  # no thread could be started, say
+            self._jobs.discard(job)
+            raise
         return job
 
     def stop(self) -> None:
@@ -140,15 +148,18 @@ class Inspector:
             target=child.enter, args=(theirs, self._megabytes, self._seconds), name="inspection", daemon=True
         )
         with ours:
-            with theirs, processes.LOCK:
-                processes.preload()
-                process.start()
+            with theirs:
+                try:
+                    _start(process)
+                except Exception as error:
+                    logger.error("An inspection could not be started: %r", error)
+                    return _not_started(error)
             # A process that is killed lets go of its end of the line, and so ends every wait of this side.
             limit = threading.Timer(self._seconds, lambda: job.end(self._too_slow()))
             began = time.monotonic()
-            limit.start()
             try:
                 with job.computing(process):
+                    limit.start()
                     ours.send(question)
                     reply: Reply = ours.recv()
                     limit.cancel()  # before the wait for the process to go
@@ -167,6 +178,23 @@ class Inspector:
             f"The inspection took longer than {self._seconds:g} seconds, and was ended.",
             "UNFOLD_INSPECT_SECONDS",
         )
+
+
+def _start(process: BaseProcess) -> None:
+    processes.preload()
+    try:
+        processes.start(process)
+    except (EOFError, ConnectionError):  # the forkserver died; the next start brings up another
+        processes.start(process)
+
+
+def _not_started(error: Exception) -> Reply:
+    why = f"there is not enough memory for it ({error})" if memory.is_lack(error) else repr(error)
+    return Reply.refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"The inspection's process could not be started: {why}.",
+        "Try again in some seconds, or while fewer runs train.",
+    )
 
 
 def _died() -> Reply:

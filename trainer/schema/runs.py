@@ -118,6 +118,10 @@ class Run(Wire):
     """Of the first attempt."""
     ended_at: datetime | None
     can_resume: bool
+    """Also while it runs, if its worker does not answer."""
+    silent_for: int | None = None
+    """Seconds since anything was heard of its worker, where that is 30 or more: it does not answer. None
+    while it does, and where none is at work."""
 
 
 class RunPage(Wire):

@@ -108,7 +108,10 @@ def stop(run_id: UUID, parts: Given) -> Response:
 
 @router.post("/{run_id}/resume", **shaped(Run))
 def resume(run_id: UUID, parts: Given) -> Response:
-    """Queue a stopped, failed or interrupted run again, to go on from its last checkpoint."""
+    """Queue a stopped, failed or interrupted run again, to go on from its last checkpoint.
+
+    A running one too, if its worker does not answer (``silent_for``).
+    """
     run = parts.store.requeue(run_id)
     parts.scheduler.wake()
     return answer(run)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from trainer.schema import Run, RunState
 from trainer.store.errors import Conflict
+from trainer.store.logs import append_line
 from trainer.store.mapping import COLUMNS, load, number_of, to_runs
 from trainer.store.records import Attempt, RunningAttempt, now, scrub, to_datetime_or_none
 from trainer.store.rewind import rewind
@@ -81,13 +84,29 @@ def request_stop(connection: Connection, run_id: UUID) -> Run:
     return load(connection, run_id)
 
 
-def requeue(connection: Connection, run_id: UUID) -> Run:
-    """Resume: to the end of the queue."""
+def requeue(
+    connection: Connection, run_id: UUID, silence: Callable[[Run], int | None] = lambda _: None
+) -> Run:
+    """Resume: to the end of the queue.
+
+    Args:
+        connection: in a transaction that may write.
+        run_id: whose run.
+        silence: seconds for which a run's worker has not answered, or None. The attempt of one that does not
+            is over: should it come back, none of its reports is taken.
+    """
     run = load(connection, run_id)
-    if not run.state.can_resume:
+    silent = silence(run)
+    if silent is not None:
+        reason = f"its process did not answer for {silent} s, and the run was resumed without it"
+        finish(connection, run.number, run.attempt, RunState.INTERRUPTED, reason)
+        append_line(
+            connection, run.number, run.attempt, "warning", f"Attempt {run.attempt} is over: {reason}."
+        )
+    elif not run.state.can_resume:
         remedy = {
             RunState.QUEUED: "it starts by itself when its turn comes",
-            RunState.RUNNING: "it is under way; stop it first if you want to",
+            RunState.RUNNING: "it is under way and answers; stop it first if you want to",
             RunState.FINISHED: "it has made all its steps; launch it again with more",
         }[run.state]
         raise Conflict(f"a {run.state.value} run cannot be resumed", remedy)
@@ -99,6 +118,42 @@ def requeue(connection: Connection, run_id: UUID) -> Run:
     return load(connection, run_id)
 
 
+def put_back(connection: Connection, run_id: UUID, number: int, reason: str, most: int) -> int:
+    """Running to queued, before all others, of an attempt whose process never began; see ``Store.put_back``.
+
+    Attempts that are told apart by their reports: who ever made one had begun.
+    """
+    run = _current(connection, run_id, number)
+    if run is None:
+        return 0
+    row = (
+        select(attempts.c.number, attempts.c.state, attempts.c.last_report_at)
+        .where(attempts.c.run == run, attempts.c.number < number)
+        .order_by(attempts.c.number.desc())
+    )
+    before = itertools.takewhile(
+        lambda earlier: earlier.last_report_at is None and earlier.state == RunState.INTERRUPTED.value,
+        connection.execute(row.limit(most)),
+    )
+    tries = 1 + sum(1 for _ in before)
+    if tries >= most:
+        return tries
+    finish(connection, run, number, RunState.INTERRUPTED, f"it could not start: {reason}")
+    append_line(
+        connection, run, number, "warning", f"Attempt {number} could not start: {reason}. Tried again."
+    )
+    first = select(func.min(runs.c.place)).where(runs.c.state == RunState.QUEUED.value)
+    place = connection.execute(first).scalar_one()
+    connection.execute(
+        update(runs)
+        .where(runs.c.number == run)
+        .values(
+            state=RunState.QUEUED.value, reason=None, ended_at=None, place=1 if place is None else place - 1
+        )
+    )
+    return tries
+
+
 def end_attempt(
     connection: Connection, run_id: UUID, number: int, state: RunState, reason: str | None
 ) -> bool:
@@ -107,14 +162,21 @@ def end_attempt(
         raise ValueError(
             f"an attempt cannot end as {state.value}; use finished, stopped, failed or interrupted"
         )
-    run = number_of(connection, run_id)
-    current = select(runs.c.number).where(
-        runs.c.number == run, runs.c.attempt == number, runs.c.state == RunState.RUNNING.value
-    )
-    if connection.execute(current).one_or_none() is None:
+    run = _current(connection, run_id, number)
+    if run is None:
         return False
     finish(connection, run, number, state, reason)
     return True
+
+
+def _current(connection: Connection, run_id: UUID, number: int) -> int | None:
+    """The run's number, if this attempt of it is the current one and running. Raises RunNotFound."""
+    run = number_of(connection, run_id)
+    found = select(runs.c.number).where(
+        runs.c.number == run, runs.c.attempt == number, runs.c.state == RunState.RUNNING.value
+    )
+    current: int | None = connection.execute(found).scalar_one_or_none()
+    return current
 
 
 def finish(connection: Connection, run: int, number: int, state: RunState, reason: str | None) -> None:
@@ -127,12 +189,12 @@ def finish(connection: Connection, run: int, number: int, state: RunState, reaso
 
 
 def running(connection: Connection) -> list[RunningAttempt]:
-    """The attempts that are running as far as the store knows, oldest first."""
+    """The attempts that are running as far as the store knows, in the order of their runs."""
     found = (
         select(runs.c.id, *attempts.c)
         .join_from(attempts, runs, runs.c.number == attempts.c.run)
         .where(attempts.c.state == RunState.RUNNING.value)
-        .order_by(attempts.c.started_at)
+        .order_by(attempts.c.run)
     )
     return [
         RunningAttempt(

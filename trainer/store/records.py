@@ -35,6 +35,11 @@ class RunningAttempt:
     last_report_at: datetime | None
     stop_requested_at: datetime | None
 
+    @property
+    def has_reported(self) -> bool:
+        """Whether its process was ever heard of."""
+        return self.last_report_at is not None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:

@@ -23,6 +23,7 @@ from trainer.schema import (
 from trainer.store import checkpoints, lifecycle, listing, logs, mapping, metrics, recordings, reports, texts
 from trainer.store import runs as runs_
 from trainer.store.database import Database
+from trainer.store.leases import Leases
 from trainer.store.migrate import upgrade
 from trainer.store.records import Attempt, Checkpoint, RunningAttempt
 
@@ -40,6 +41,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         self._names = metrics.Names()
+        self._leases = Leases()
 
     def migrate(self) -> None:
         """Bring the tables to this version. Call it once before anything else."""
@@ -69,7 +71,7 @@ class Store:
     def run(self, run_id: UUID) -> Run:
         """Raises RunNotFound."""
         with self._database.reading() as connection:
-            return mapping.load(connection, run_id)
+            return self._leases.told(mapping.load(connection, run_id))
 
     def runs(
         self,
@@ -89,7 +91,7 @@ class Store:
         Raises BadCursor.
         """
         with self._database.reading() as connection:
-            return listing.page(
+            page = listing.page(
                 connection,
                 cursor=cursor,
                 limit=limit,
@@ -101,11 +103,12 @@ class Store:
                 order=order,
                 direction=direction,
             )
+        return page.model_copy(update={"runs": [self._leases.told(run) for run in page.runs]})
 
     def patch_run(self, run_id: UUID, name: str | None = None, tags: list[str] | None = None) -> Run:
         """Rename or tag; None leaves. Raises RunNotFound."""
         with self._database.writing() as connection:
-            return runs_.patch(connection, run_id, name, tags)
+            return self._leases.told(runs_.patch(connection, run_id, name, tags))
 
     def delete_run(self, run_id: UUID) -> None:
         """Delete the run and every row of it. Raises RunNotFound, and Conflict while it is running."""
@@ -125,25 +128,43 @@ class Store:
         Raises RunNotFound, and Conflict when the run is not queued.
         """
         with self._database.writing() as connection:
-            return lifecycle.start_attempt(connection, run_id)
+            attempt = lifecycle.start_attempt(connection, run_id)
+        self._leases.started(run_id, attempt.number)
+        return attempt
 
     def request_stop(self, run_id: UUID) -> Run:
         """Stop a queued run at once; remember it for a running one; leave one that is over."""
         with self._database.writing() as connection:
-            return lifecycle.request_stop(connection, run_id)
+            return self._leases.told(lifecycle.request_stop(connection, run_id))
 
     def requeue(self, run_id: UUID) -> Run:
-        """Stopped, failed or interrupted to queued. Raises RunNotFound, Conflict."""
+        """Stopped, failed or interrupted to queued, or running if its worker does not answer.
+
+        Raises RunNotFound, Conflict.
+        """
         with self._database.writing() as connection:
-            return lifecycle.requeue(connection, run_id)
+            return lifecycle.requeue(connection, run_id, self._leases.silence)
+
+    def put_back(self, run_id: UUID, number: int, reason: str, most: int) -> int:
+        """Queue the run of a running attempt whose process never began again, before all others.
+
+        Returns:
+            How many of its attempts in a row never began. With ``most`` of them, nothing is changed; 0, and
+            no change either, unless the attempt is current and running. Raises RunNotFound.
+        """
+        with self._database.writing() as connection:
+            return lifecycle.put_back(connection, run_id, number, reason, most)
 
     def end_attempt(self, run_id: UUID, number: int, state: RunState, reason: str | None = None) -> bool:
         """End the attempt if it is current and running; otherwise change nothing and return False."""
         with self._database.writing() as connection:
-            return lifecycle.end_attempt(connection, run_id, number, state, reason)
+            ended = lifecycle.end_attempt(connection, run_id, number, state, reason)
+        if ended:
+            self._leases.forget(run_id)
+        return ended
 
     def running(self) -> list[RunningAttempt]:
-        """The attempts that are running as far as the store knows, oldest first."""
+        """The attempts that are running as far as the store knows, in the order of their runs."""
         with self._database.reading() as connection:
             return lifecycle.running(connection)
 
@@ -164,6 +185,10 @@ class Store:
         with self._database.writing() as connection:
             reply, names = reports.accept(connection, self._names, run_id, number, token, report, checkpoint)
         self._names.remember(names)
+        if report.end is None:
+            self._leases.heard(run_id, number)
+        else:
+            self._leases.forget(run_id)
         return reply
 
     def authorize(self, run_id: UUID, number: int, token: str) -> None:

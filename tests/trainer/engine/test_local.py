@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +20,7 @@ import psutil
 import pytest
 
 from tests.trainer.engine import workers
+from trainer.engine import identity, processes
 from trainer.engine.base import Ended, EngineError
 from trainer.engine.local import LocalEngine
 from trainer.schema import Assignment, RunConfig
@@ -56,6 +59,22 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def end_forkserver() -> None:
+    """The next process that is started brings up another, with what it is then told to import."""
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: is_gone(pid))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_forkserver_without_torch() -> Iterator[None]:
+    """These workers need none, and many a forkserver dies here."""
+    end_forkserver()
+    yield
+    end_forkserver()
+
+
 class Bench:
     """Engines that run one function, closed after the test, and their ends."""
 
@@ -65,7 +84,7 @@ class Bench:
         self.news = threading.Event()
 
     def engine(self, work: Callable[[Assignment], None], slots: int = 2) -> LocalEngine:
-        engine = LocalEngine(self.folder, slots, work=work)
+        engine = LocalEngine(self.folder, slots, work=work, preload=())
         engine.start(self.news.set)
         self.engines.append(engine)
         return engine
@@ -172,10 +191,13 @@ def test_several_workers_run_at_once_and_are_counted(bench: Bench) -> None:
     assert engine.active == 2
 
 
-def test_what_cannot_be_sent_to_a_process_is_an_engine_error(bench: Bench) -> None:
+def test_what_cannot_be_sent_to_a_process_is_told_as_an_attempt_that_never_will_begin(bench: Bench) -> None:
     engine = bench.engine(lambda _: None)  # a lambda cannot be pickled
-    with pytest.raises(EngineError, match="could not be started"):
-        engine.submit(assignment(bench.folder))
+    engine.submit(assignment(bench.folder))
+    ended = bench.end(engine)
+    assert ended.not_begun is not None
+    assert ended.not_begun.lasting
+    assert "pickle" in ended.not_begun.reason
     assert engine.active == 0
 
 
@@ -220,7 +242,8 @@ def test_another_process_with_the_same_pid_is_not_adopted(bench: Bench) -> None:
     """A pid alone names nobody: after a restart of the machine it may be anyone's."""
     engine, work = bench.engine(workers.sleep), assignment(bench.folder)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        record = {"pid": stranger.pid, "created": psutil.Process(stranger.pid).create_time() - 60, "url": URL}
+        earlier = f"{identity.BOOT} 1"
+        record = {"pid": stranger.pid, "began": earlier, "url": URL}
         (bench.folder / "workers" / f"{work.run_id}-1.json").write_text(json.dumps(record))
         assert not engine.adopt(work.run_id, work.attempt, URL)
         assert stranger.poll() is None
@@ -243,7 +266,8 @@ def test_a_worker_outlives_the_process_that_forks_workers(bench: Bench) -> None:
     server = psutil.Process(pid).ppid()
     assert server != os.getpid()
     os.kill(server, signal.SIGKILL)
-    until(lambda: engine._workers[work.run_id, 1].process is None)
+    begun = engine._workers[work.run_id, 1]
+    until(lambda: begun.pid == pid and begun.process is None)
     assert engine.active == 1
     assert not engine.poll()
     os.kill(pid, signal.SIGKILL)
@@ -251,6 +275,259 @@ def test_a_worker_outlives_the_process_that_forks_workers(bench: Bench) -> None:
     after = assignment(bench.folder)  # and the next submit brings up a new forkserver
     engine.submit(after)
     assert psutil.Process(told(after)["pid"]).ppid() not in (server, os.getpid())
+
+
+# --- Trouble that is not the worker's ----------------------------------------------------------------------
+
+
+def no_descriptor(*_: Any) -> Any:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def forkserver_of(pid: int) -> int:
+    server = psutil.Process(pid).ppid()
+    assert server != os.getpid()
+    return server
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EROFS, errno.EACCES, errno.EMFILE])
+def test_a_record_that_cannot_be_removed_hides_no_end_and_no_later_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    engine, works = bench.engine(workers.sleep), [assignment(bench.folder) for _ in range(2)]
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    for work in works:
+        engine.submit(work)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    for work in works:
+        os.kill(told(work)["pid"], signal.SIGKILL)
+        assert bench.end(engine).run_id == work.run_id
+    monkeypatch.undo()
+    assert not bench.engine(workers.sleep).adopt(works[0].run_id, 1, URL), "the record names nobody alive"
+
+
+@pytest.mark.parametrize("name", ["join", "exitcode"])
+def test_trouble_with_one_worker_keeps_no_other_from_being_looked_after(bench: Bench, name: str) -> None:
+    engine, works = bench.engine(workers.sleep), [assignment(bench.folder) for _ in range(2)]
+    for work in works:
+        engine.submit(work)
+    pids = [told(work)["pid"] for work in works]
+    first = engine._workers[works[0].run_id, 1]
+    until(lambda: first.process is not None)
+
+    class Troubled:
+        sentinel = first.process.sentinel  # type: ignore[union-attr]
+
+        def __getattr__(self, asked: str) -> Any:
+            return no_descriptor() if asked == name else lambda *_: None
+
+    real, first.process = first.process, Troubled()  # type: ignore[assignment]
+    os.kill(pids[1], signal.SIGKILL)
+    assert bench.end(engine).run_id == works[1].run_id
+    first.process = real
+    os.kill(pids[0], signal.SIGKILL)
+    assert bench.end(engine).run_id == works[0].run_id
+
+
+@pytest.mark.parametrize("name", ["wait", "shortage"])
+def test_the_watching_thread_outlives_whatever_it_meets(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    met = threading.Event()
+
+    def fail(*_: Any) -> Any:
+        met.set()
+        raise MemoryError
+
+    engine, work = bench.engine(workers.sleep), assignment(bench.folder)
+    with monkeypatch.context() as during:
+        if name == "wait":
+            during.setattr("trainer.engine.local.connection.wait", fail)
+        else:
+            during.setattr(engine._shortage, "look", fail)
+        engine.submit(work)
+        assert met.wait(PATIENCE)
+    os.kill(told(work)["pid"], signal.SIGKILL)
+    assert bench.end(engine).exit_code == -signal.SIGKILL
+
+
+def test_a_worker_is_not_called_dead_because_nobody_could_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, work = bench.engine(workers.sleep), assignment(bench.folder)
+    first.submit(work)
+    pid = told(work)["pid"]
+    until(lambda: first._workers[work.run_id, 1].recorded)
+    first._notify = lambda: None
+    second = bench.engine(workers.sleep)
+    with monkeypatch.context() as during:
+        during.setattr(identity, "_look", no_descriptor)
+        assert second.adopt(work.run_id, 1, URL)
+        second.stop(work.run_id, 1, grace=0)  # whom it would hit is not certain now
+        looks = len(rounds(second, during, 3))
+        assert looks == 3
+        assert second.active == 1
+        assert not second.poll()
+        assert not is_gone(pid)
+    assert bench.end(second).forced
+    until(lambda: is_gone(pid))
+
+
+def rounds(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, count: int) -> list[bool]:
+    """Wait until the engine has looked at all its workers so often."""
+    seen: list[bool] = []
+    real = engine._look_at_all
+
+    def look(can_join: bool) -> bool:
+        seen.append(real(can_join))
+        return seen[-1]
+
+    monkeypatch.setattr(engine, "_look_at_all", look)
+    until(lambda: len(seen) >= count)
+    return seen[:count]
+
+
+def test_a_record_that_cannot_be_read_now_says_nothing_of_its_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, work = bench.engine(workers.sleep), assignment(bench.folder)
+    first.submit(work)
+    until(lambda: first._workers[work.run_id, 1].recorded)
+    second = bench.engine(workers.sleep)
+    with monkeypatch.context() as during:
+        during.setattr(Path, "read_text", no_descriptor)
+        with pytest.raises(OSError, match="Too many"):
+            second.adopt(work.run_id, 1, URL)
+    assert second.adopt(work.run_id, 1, URL)
+
+
+def test_a_record_that_cannot_be_written_is_written_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, work = bench.engine(workers.sleep), assignment(bench.folder)
+    monkeypatch.setattr("trainer.engine.local.ROUND", 0.05)
+    with monkeypatch.context() as during:
+        during.setattr(Path, "write_text", no_descriptor)
+        engine.submit(work)
+        until(lambda: engine._workers[work.run_id, 1].pid)
+        rounds(engine, during, 2)
+        assert not list((bench.folder / "workers").glob("*.json"))
+    until(lambda: list((bench.folder / "workers").glob("*.json")))
+    assert bench.engine(workers.sleep).adopt(work.run_id, 1, URL)
+
+
+# --- The forkserver ----------------------------------------------------------------------------------------
+
+
+def test_nothing_waits_for_a_forkserver_that_does_not_answer_and_it_is_replaced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what is asked of the engine, nor the kill of a worker that does not end."""
+    engine, work = bench.engine(workers.ignore_sigterm_with_a_child), assignment(bench.folder)
+    engine.submit(work)
+    pid = told(work)["pid"]
+    server = forkserver_of(pid)
+    monkeypatch.setattr("trainer.engine.local.ROUND", 0.2)
+    monkeypatch.setattr(processes, "START_SECONDS", 4.0)
+    os.kill(server, signal.SIGSTOP)
+    late = assignment(bench.folder)
+    engine.submit(late)
+    assert engine.active == 2
+    assert engine.adopt(late.run_id, 1, URL)
+    until(lambda: not processes.LOCK.acquire(blocking=False) or processes.LOCK.release())
+    engine.stop(work.run_id, 1, grace=0.1)
+    until(lambda: is_gone(pid))
+    ends: list[Ended] = []
+    until(lambda: ends.extend(engine.poll()) or len(ends) == 2)
+    told_of = {ended.run_id: ended for ended in ends}
+    assert told_of[work.run_id].forced
+    assert told_of[work.run_id].exit_code is None, "it was found gone by its pid"
+    not_begun = told_of[late.run_id].not_begun
+    assert not_begun is not None
+    assert not not_begun.lasting
+    monkeypatch.undo()
+    again = assignment(bench.folder)
+    engine.submit(again)
+    assert forkserver_of(told(again)["pid"]) != server
+
+
+def test_an_attempt_whose_forkserver_dies_as_it_starts_never_began(bench: Bench) -> None:
+    engine, work = bench.engine(workers.sleep), assignment(bench.folder)
+    engine.submit(work)
+    server = forkserver_of(told(work)["pid"])
+    os.kill(server, signal.SIGSTOP)
+    late = assignment(bench.folder)
+    engine.submit(late)
+    until(lambda: not processes.LOCK.acquire(blocking=False) or processes.LOCK.release())
+    os.kill(server, signal.SIGKILL)
+    ended = bench.end(engine)
+    assert ended.run_id == late.run_id
+    assert ended.not_begun is not None
+    assert not ended.not_begun.lasting
+    assert not ended.crashed
+    assert engine.active == 1, "the worker that it had made goes on"
+
+
+def test_a_worker_that_dies_with_its_forkserver_is_gone_and_did_not_crash(bench: Bench) -> None:
+    """multiprocessing gives 255 for the exit code that nobody can know any more."""
+    engine, work = bench.engine(workers.sleep), assignment(bench.folder)
+    engine.submit(work)
+    pid = told(work)["pid"]
+    server = forkserver_of(pid)
+    os.kill(server, signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
+    ended = bench.end(engine)
+    assert ended.exit_code is None
+    assert not ended.crashed
+
+
+def test_a_stop_that_comes_before_the_start_keeps_the_process_from_being_made(bench: Bench) -> None:
+    engine = bench.engine(workers.sleep)
+    with processes.LOCK:
+        first, second = assignment(bench.folder), assignment(bench.folder)
+        engine.submit(first)
+        engine.submit(second)
+        engine.stop(second.run_id, 1, grace=PATIENCE)
+    ended = bench.end(engine)
+    assert ended.run_id == second.run_id
+    assert ended.not_begun is not None
+    assert told(first)
+
+
+def test_a_machine_without_a_free_process_is_no_lasting_reason(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = bench.engine(workers.sleep)
+
+    def fork(*_: Any) -> Any:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as during:
+        during.setattr(processes, "start", fork)
+        engine.submit(assignment(bench.folder))
+        ended = bench.end(engine)
+    assert ended.not_begun is not None
+    assert not ended.not_begun.lasting
+    assert "Cannot allocate memory" in ended.not_begun.reason
+    work = assignment(bench.folder)
+    engine.submit(work)
+    assert told(work)
+
+
+def test_a_forkserver_that_cannot_be_started_with_the_service_is_started_with_the_first_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as during:
+        during.setattr("trainer.engine.local.processes.launch", no_descriptor)
+        during.setattr("trainer.engine.starter.Starter.warm", no_descriptor)
+        engine = bench.engine(workers.sleep)
+    work = assignment(bench.folder)
+    engine.submit(work)
+    assert told(work)
 
 
 def test_close_kills_what_still_runs_and_takes_no_more(bench: Bench) -> None:
@@ -276,14 +553,13 @@ if __name__ == "__main__":
     from pathlib import Path
     from uuid import uuid4
     from tests.trainer.engine import test_local, workers
+    from trainer.engine import processes
     from trainer.engine.local import LocalEngine
     news = threading.Event()
     engine = LocalEngine(Path("data"), 1, work=workers.look_around)
     engine.start(news.set)
-    with engine._lock:
-        pass
     time.sleep(0.2)
-    with engine._lock:  # held while the forkserver comes up
+    with processes.LOCK:  # held while the forkserver comes up
         pass
     work = test_local.assignment(Path("data"))
     began = time.time()
@@ -344,7 +620,7 @@ if __name__ == "__main__":
     import psutil
     from trainer.engine.local import LocalEngine
     engine = LocalEngine(Path("data"), 1, preload=())
-    engine._warm = lambda: None
+    engine._starter.warm = lambda: None
     engine.start(lambda: None)
     print(*[word for process in psutil.Process().children() for word in process.cmdline()])
     engine.close()
