@@ -70,7 +70,7 @@ class Ground:
         """A service on this database, not started yet: use it in a ``with``."""
         data = data or self.data
         data.mkdir(exist_ok=True)
-        return Service(data, slots, {"UNFOLD_STORE": self.store, **(environment or {})})
+        return Service(data, slots, {"UNFOLD_STORE": self.store, **(environment or {})}, patience=240)
 
     @contextmanager
     def sql(self) -> Iterator[Connection]:

@@ -46,7 +46,7 @@ def turned_away(ground: Ground) -> str:
         )  # a service that left frees it
         hold(heir.run(run).state is RunState.FINISHED, "the next service does not know the runs")
         freed = _after_a_kill(ground, stack, heir)
-    return f"{SECONDS} turned away ({words}); free after a stop at once, after kill -9 within {freed:.0f} s; {equal}"
+    return f"{SECONDS} turned away ({words}); free after a stop, and {freed:.0f} s after kill -9; {equal}"
 
 
 def _after_a_kill(ground: Ground, stack: ExitStack, owner: Service) -> float:

@@ -46,9 +46,10 @@ def routes() -> set[str]:
 
 def _paths(routes: Any, prefix: str) -> Iterator[str]:
     for route in routes:
-        path = prefix + getattr(route, "path", getattr(route, "path_format", ""))
-        if getattr(route, "routes", None):
-            yield from _paths(route.routes, path)
+        path = prefix + (getattr(route, "path", None) or "")
+        inner = getattr(route, "original_router", route)  # FastAPI keeps an included router whole
+        if getattr(inner, "routes", None):
+            yield from _paths(inner.routes, path)
         elif path:
             yield path
 
