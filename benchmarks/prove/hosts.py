@@ -78,9 +78,10 @@ def _socket_refuses(dashboard: Dashboard) -> Iterator[int]:
             status = handshake(port, SOCKET, name, origin)
             hold(status != 101, f"the dashboard opens its websocket for Host: {name}, Origin: {origin}")
             yield 1
-    status = handshake(port, SOCKET, f"127.0.0.1:{port}", "null")
-    hold(status != 101, "the dashboard opens its websocket for Origin: null")
-    yield 1
+    for origin in ("null", f"http://127.0.0.1:{port + 1}", f"http://localhost:{port + 1}"):
+        status = handshake(port, SOCKET, f"127.0.0.1:{port}", origin)
+        hold(status != 101, f"the dashboard opens its websocket for Origin: {origin}")
+        yield 1
 
 
 PROMISES = [

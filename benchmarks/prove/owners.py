@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from contextlib import ExitStack
+
+import httpx
 
 from benchmarks.prove.ground import Ground
 from benchmarks.prove.kills import LSTM
@@ -17,11 +20,13 @@ from trainer.schema import RunState
 SECONDS = 3
 """Second services that are tried."""
 FREED_WITHIN = 90.0
-"""Seconds in which a database must be free again after its service was killed."""
+"""Seconds in which a database must be free again after its service was killed, or froze."""
+ENDS_WITHIN = 60.0
+"""Seconds in which a service must end whose database has gone to another."""
 
 
 def turned_away(ground: Ground) -> str:
-    """A second service with another data folder, at once, later, and after the first was killed."""
+    """Second services with other data folders: beside the first; once it has left, is frozen, is killed."""
     with ExitStack() as stack:
         first = stack.enter_context(ground.service(slots=2))
         expected = unbroken(first, LSTM)
@@ -33,7 +38,7 @@ def turned_away(ground: Ground) -> str:
             try:
                 second.start()
             except NotStarted as error:
-                words = str(error).strip().splitlines()[-1][:160]
+                words = " ".join(str(error).split()).partition("did not start: ")[2][:120]
                 hold("Traceback" not in str(error), f"the second service ends with a traceback: {error}")
                 continue
             stack.callback(second.stop)
@@ -41,40 +46,53 @@ def turned_away(ground: Ground) -> str:
         equal = same(expected, whole(first, run))
         hold(first.run(run).attempt == 1, "the second service has interrupted a run of the first")
         first.stop()
-        stack.enter_context(
-            heir := ground.service(data=ground.folder / "heir")
-        )  # a service that left frees it
+        heir, left = _next(ground, stack, "heir")
         hold(heir.run(run).state is RunState.FINISHED, "the next service does not know the runs")
-        freed = _after_a_kill(ground, stack, heir)
-    return f"{SECONDS} turned away ({words}); free after a stop, and {freed:.0f} s after kill -9; {equal}"
+        heir.process.send_signal(signal.SIGSTOP)
+        third, frozen = _next(ground, stack, "third")
+        _wakes_too_late(heir, third)
+        third.process.send_signal(signal.SIGKILL)
+        third.process.wait()
+        _, killed = _next(ground, stack, "last")
+    return (
+        f"{SECONDS} turned away (“{words}…”); the next one is up {left:.0f} s after a stop, {frozen:.0f} s "
+        f"after its owner froze, {killed:.0f} s after kill -9; {equal}"
+    )
 
 
-def _after_a_kill(ground: Ground, stack: ExitStack, owner: Service) -> float:
-    """Seconds until another service can start on the database of one that was killed."""
-    owner.process.send_signal(signal.SIGKILL)
-    owner.process.wait()
-    killed = time.monotonic()
+def _next(ground: Ground, stack: ExitStack, name: str) -> tuple[Service, float]:
+    """A service that has tried until the database was free, and the seconds that took."""
+    began = time.monotonic()
     while True:
-        last = ground.service(data=ground.folder / "last")
+        service = ground.service(data=ground.folder / name)
         try:
-            last.start()
+            service.start()
         except NotStarted as error:
-            if time.monotonic() - killed > FREED_WITHIN:
-                hold(
-                    False,
-                    f"{FREED_WITHIN:g} s after its service was killed the database is not free: {error}",
-                )
-            time.sleep(2)
+            late = time.monotonic() - began > FREED_WITHIN
+            hold(not late, f"{name}: after {FREED_WITHIN:g} s the database is not free: {error}")
+            time.sleep(1)
             continue
-        stack.callback(last.stop)
-        return time.monotonic() - killed
+        stack.callback(service.stop)
+        return service, time.monotonic() - began
+
+
+def _wakes_too_late(frozen: Service, owner: Service) -> None:
+    """The service that slept finds that its database is another's now: it ends, and has changed nothing."""
+    before = owner.call("GET", "/runs")
+    frozen.process.send_signal(signal.SIGCONT)
+    with contextlib.suppress(httpx.HTTPError):
+        reply = frozen.http.post("/runs", json={"config": LSTM, "name": "too late"})
+        hold(not reply.is_success, "a service whose database is another's accepts a launch")
+    ended = until(lambda: frozen.process.poll() is not None, ENDS_WITHIN)
+    hold(ended, "a service whose database went to another goes on")
+    hold(owner.call("GET", "/runs") == before, "a service that woke up has changed another's database")
 
 
 PROMISES = [
     Promise(
         name="owners",
         says="One database has one service",
-        tried="second services on the same database while the first trains; after its stop; after kill -9",
+        tried="second services while the first trains; after its stop, a freeze from which it wakes, kill -9",
         proof=turned_away,
     ),
 ]

@@ -79,8 +79,7 @@ def _start(data: Path, number: signal.Signals, stage: str, moment: float) -> tup
                 until(lambda: is_up(port), 120),
                 f"make app: no dashboard: {(data / 'make.txt').read_text()[-1000:]}",
             )
-            with ThreadPoolExecutor(1) as pool:
-                pool.submit(visit, port, moment)
+            visit(port, moment)
         else:
             time.sleep(moment)
         words = [" ".join(process.cmdline()) for process in marked(data)]
