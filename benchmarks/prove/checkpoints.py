@@ -54,7 +54,7 @@ DAMAGES: tuple[Callable[[bytes, Random], bytes], ...] = (flip, cut, blank, longe
 CONFIG: dict[str, Any] = {
     "model": {"name": "gru", "hidden_size": 24},
     "task": {"name": "adding", "length": 25},
-    "training": {**TRAINING, "steps": 2500, "batch_size": 16},
+    "training": {**TRAINING, "steps": 1500, "batch_size": 16},
 }
 
 

@@ -16,7 +16,7 @@ from trainer.schema import Run, RunState
 
 KILLS = 3
 """Of each worker; of the service there are two more."""
-MOMENTS = (0.2, 3.0)
+MOMENTS = (0.2, 2.5)
 """Seconds between the start of an attempt and its end by force: before and after its first checkpoint."""
 SHOWN_WITHIN = 5.0
 """Seconds in which a killed worker must be shown for what it is."""
@@ -26,7 +26,7 @@ ANALYSIS = {"every": 100, "samples_every": 400}
 LSTM: dict[str, Any] = {
     "model": {"name": "lstm", "hidden_size": 32},
     "task": {"name": "adding", "length": 30},
-    "training": {**TRAINING, "steps": 3000},
+    "training": {**TRAINING, "steps": 2000},
     "analysis": ANALYSIS,
 }
 CASES: dict[str, dict[str, Any]] = {
@@ -34,13 +34,13 @@ CASES: dict[str, dict[str, Any]] = {
     "k1 = 7, k2 = 15, updates of 3 windows": {
         "model": {"name": "elman", "hidden_size": 32},
         "task": {"name": "temporal_order", "length": 40},
-        "training": {**TRAINING, "steps": 2500, "k1": 7, "k2": 15, "update_every": 3, "optimizer": "rmsprop"},
+        "training": {**TRAINING, "steps": 1500, "k1": 7, "k2": 15, "update_every": 3, "optimizer": "rmsprop"},
         "analysis": ANALYSIS,
     },
     "a stream whose state is carried on, with dropout": {
         "model": {"name": "gru", "hidden_size": 32, "layers": 2, "dropout": 0.1},
         "task": {"name": "characters", "length": 40},
-        "training": {**TRAINING, "steps": 1500},
+        "training": {**TRAINING, "steps": 1000},
         "analysis": ANALYSIS,
     },
 }
