@@ -51,7 +51,7 @@ $(BENCH_VENV)/.bench: requirements-bench.txt | $(VENV)/pyvenv.cfg
 	@$(BENCH_VENV)/bin/python $(PIP) -r requirements-bench.txt
 	@touch $@
 
-.PHONY: app test check lint format bench prove reproduce papers secrets pins clean help browser
+.PHONY: app test check lint format bench prove faults reproduce papers secrets pins clean help browser postgresql
 
 # The dashboard starts a training service where none runs; that one, and no other, ends with it.
 app: $(VENV)/.app  ## Set up what is missing and start Unfold; Ctrl-C stops it
@@ -81,8 +81,14 @@ format: $(VENV)/.dev  ## Format the code and mend what ruff can
 bench: $(VENV)/.dev $(BENCH_VENV)/.bench  ## Measure Unfold beside its peers; writes benchmarks/results.md and .json
 	@$(PYTHON) -m benchmarks --peer-python $(BENCH_VENV)/bin/python
 
-prove: $(VENV)/.dev  ## Kill workers and services at random moments: nothing may be lost or changed
+postgresql:
+	@.ci/postgresql
+
+prove: $(VENV)/.dev browser postgresql  ## Try every promise of README's, with kills, outages and strangers
 	@$(PYTHON) -m benchmarks.prove
+
+faults: $(VENV)/.dev browser  ## Plant faults: each must break the promise that guards against it
+	@$(PYTHON) -m benchmarks.prove.faults
 
 reproduce: $(VENV)/.dev  ## Train what the README claims, and print the results as a table
 	@$(PYTHON) -m benchmarks.reproduce

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,14 +21,34 @@ ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.005
 
 
+class NotStarted(RuntimeError):  # noqa: N818 - what became of the service
+    """The service ended, or kept silent, instead of coming up; its last words are in the text."""
+
+
 class Service:
     """``python -m trainer serve`` as a process on loopback; a context manager.
 
     Its port stays the same when it is started again, so that workers left behind find it.
+
+    Args:
+        data: its data folder.
+        slots: runs that train at the same time.
+        environment: more of its settings, ``{"UNFOLD_STORE": …}``.
+        patience: seconds that it may take to come up.
     """
 
-    def __init__(self, data: Path, slots: int = 1) -> None:
-        self.data, self.slots = data, slots
+    def __init__(
+        self,
+        data: Path,
+        slots: int = 1,
+        environment: Mapping[str, str] | None = None,
+        patience: float = 90.0,
+    ) -> None:
+        self.data, self.slots, self.patience = data, slots, patience
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("UNFOLD_")
+        }
+        self.environment |= {"UNFOLD_DATA": str(data), "UNFOLD_SLOTS": str(slots), **(environment or {})}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -47,22 +68,23 @@ class Service:
         """Start it on what the data folder holds, and wait until it answers."""
         address = self.data / "service.json"
         address.unlink(missing_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("UNFOLD_")}
-        environment |= {"UNFOLD_DATA": str(self.data), "UNFOLD_SLOTS": str(self.slots)}
         with (self.data / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "trainer", "serve", "--port", str(self.port)],
                 cwd=ROOT,
-                env=environment,
+                env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        end = time.monotonic() + self.patience
         while not address.exists():
             if self.process.poll() is not None:
-                raise SystemExit(
-                    f"The service did not start:\n{(self.data / 'service.log').read_text()[-3000:]}"
-                )
+                raise NotStarted(f"The service did not start:\n{self.log()[-3000:]}")
+            if time.monotonic() > end:
+                self.process.kill()
+                self.process.wait()
+                raise NotStarted(f"The service did not come up in {self.patience:g} s:\n{self.log()[-3000:]}")
             time.sleep(0.05)
         self.address = ServiceAddress.model_validate_json(address.read_bytes())
         self.http = httpx.Client(
@@ -72,6 +94,10 @@ class Service:
             trust_env=False,
         )
         self.call("GET", "/health")
+
+    def log(self) -> str:
+        """What it has printed."""
+        return (self.data / "service.log").read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
         """SIGTERM: workers write their checkpoints first."""
@@ -96,9 +122,9 @@ class Service:
             raise RuntimeError(f"{method} {path}: {response.status_code} {response.text[:500]}")
         return response.json() if response.content else None
 
-    def launch(self, config: dict[str, Any]) -> Run:
-        """POST /runs."""
-        return Run.model_validate(self.call("POST", "/runs", json={"config": config}))
+    def launch(self, config: Mapping[str, Any], **more: Any) -> Run:
+        """POST /runs; ``more`` are a name and tags."""
+        return Run.model_validate(self.call("POST", "/runs", json={"config": config, **more}))
 
     def run(self, run: Run) -> Run:
         """The run as it is now."""

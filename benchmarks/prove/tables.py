@@ -1,0 +1,33 @@
+"""Any table that a person may upload is read as Python's own reader reads it, or refused in words."""
+
+from __future__ import annotations
+
+import importlib
+
+from benchmarks.prove.ground import Ground
+from benchmarks.prove.promise import SQLITE, Broken, Promise
+
+EXAMPLES = 10_000
+
+
+def read_right(ground: Ground) -> str:
+    """The strategy of the tables' tests, with many more examples."""
+    try:
+        made_up = importlib.import_module("benchmarks.prove_tables")
+    except ModuleNotFoundError as error:
+        raise Broken(f"the strategy of made-up tables is not there: {error}") from None
+    try:
+        return str(made_up.prove_tables(EXAMPLES, ground.chosen.randrange(2**31)))
+    except AssertionError as error:
+        raise Broken(f"a table was misread: {error}") from error
+
+
+PROMISES = [
+    Promise(
+        name="tables",
+        says="A table is read right or refused in words",
+        tried="tables made up by hypothesis, of many delimiters, decimal signs, quotes and encodings",
+        proof=read_right,
+        databases=(SQLITE,),
+    ),
+]
