@@ -201,9 +201,8 @@ class Reporter:
                 if self._closing:
                     return
                 self._report()
-        except BaseException as error:  # whoever waits for an answer must not wait for ever
+        except Exception as error:  # whoever waits for an answer must not wait for ever
             self._abandon(f"reports ended by an error: {error!r}")
-            raise
         finally:
             with self._lock:
                 self._idle.notify_all()

@@ -207,3 +207,18 @@ def test_links_lead_inside_from_a_run_and_from_runs_side_by_side(open_page: Open
     app = open_page("views/compare.py", runs=",".join(ids))
     assert parse_qs(links(app)["Look inside"]) == {"run": ids[:1], "beside": [",".join(ids[1:5])]}
     assert parse_qs(links(open_page("views/compare.py", runs=ids[0]))["Look inside"]) == {"run": ids[:1]}
+
+
+def test_a_run_that_does_not_answer_says_so_and_can_be_resumed_or_stopped(
+    open_page: Open, fake: FakeService
+) -> None:
+    running = make_run(1, state=RunState.RUNNING)
+    (run,) = fake.add(running.model_copy(update={"silent_for": 42, "can_resume": True}))
+    app = open_page("views/run.py", run=str(run.id))
+    assert "has not answered for 42 s" in words(app)
+    assert {"Stop", "Resume"} <= {button.label for button in app.button}
+    assert "No answer" in words(app)
+    fake.runs[run.id] = running
+    app.run()
+    assert "has not answered" not in words(app)
+    assert "Resume" not in {button.label for button in app.button}

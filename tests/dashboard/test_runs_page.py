@@ -255,3 +255,13 @@ def test_later_visits_show_the_latest_runs(open_page: Open, fake: FakeService) -
     fake.add(*(make_run(number, name=f"run *{number}*") for number in range(1, 8)))
     app = open_page("views/welcome.py")
     assert "Latest runs" in words(app)
+
+
+def test_a_run_that_does_not_answer_is_told_from_one_that_does(open_page: Open, fake: FakeService) -> None:
+    running = make_run(1, state=RunState.RUNNING)
+    silent = make_run(2, state=RunState.RUNNING).model_copy(update={"silent_for": 42, "can_resume": True})
+    fake.add(running, silent)
+    app = open_page(VIEW)
+    assert [list(state) for state in app.dataframe[0].value["state"]] == [["No answer"], ["Running"]]
+    select(app, 0)
+    assert not button(app, "Resume").disabled

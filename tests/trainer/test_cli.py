@@ -8,22 +8,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.trainer.engine.test_local import until
 from tests.trainer.test_serve import ROOT, environment
 from trainer.cli import app
 from trainer.cli.client import ServiceError
+from trainer.cli.show import ago, table, whole
 from trainer.cli.train import assemble, with_defaults
 from trainer.host import hosting
-from trainer.schema import Catalog, CatalogEntry
+from trainer.schema import Catalog, CatalogEntry, RunConfig
 from trainer.settings import Settings
+from trainer.store import Store
 
 SMALL = ["--model", "elman", "--task", "adding", "-s", "model.hidden_size=4", "-s", "task.length=10"]
 SHORT = [*SMALL, "-s", "training.steps=12", "-s", "training.batch_size=4", "-s", "training.validate_every=6"]
@@ -239,3 +243,35 @@ def _stops_and_resumes(
 
     done = subprocess.run([*command, "runs", "--json"], capture_output=True, timeout=60, **options)
     assert json.loads(done.stdout)["state"] == "stopped", done.stderr
+
+
+# --- Runs as text ------------------------------------------------------------------------------------------
+
+
+def printed(thing: Any) -> str:
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(thing)
+    return captured.get()
+
+
+def test_a_run_that_does_not_answer_is_shown_so_in_the_list_and_by_itself(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'unfold.db'}")
+    store.migrate()
+    config = RunConfig(model={"name": "gru"}, task={"name": "adding"})
+    run, _ = store.create_run(config, "a run", [])
+    store.start_attempt(run.id)
+    run = store.run(run.id)
+    store.close()
+    assert "no answer" not in printed(table([run])) + printed(whole(run, []))
+    silent = run.model_copy(update={"silent_for": 42})
+    assert "running, no answer for 42 s" in printed(table([silent]))
+    assert "running, no answer for 42 s" in printed(whole(silent, []))
+    assert "python -m trainer resume 1" in printed(whole(silent, []))
+
+
+def test_the_age_of_what_comes_from_a_clock_that_was_set_back_is_nothing() -> None:
+    """A second in the future is minus one day and 86,399 seconds to Python."""
+    now = datetime.now(UTC)
+    assert ago(now + timedelta(hours=2)) == "0 s"
+    assert ago(now - timedelta(minutes=3)) == "3 min"

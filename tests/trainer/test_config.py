@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import BaseModel, ValidationError
 
-from trainer import checks
+from trainer import checks, memory
 from trainer.checks import accelerators
 from trainer.config import (
     _seconds_per_update,
@@ -32,6 +32,11 @@ def corpora(corpus_id: str) -> str:
 
 def config(**given: Any) -> RunConfig:
     return RunConfig(**{"model": {"name": "lstm"}, "task": {"name": "adding"}, **given})
+
+
+@pytest.fixture(autouse=True)
+def _a_machine_of_4_gib_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "limit", lambda: 4 * 2**30)
 
 
 def refusal(made: RunConfig) -> list[FieldError]:
@@ -148,6 +153,16 @@ def test_memory_counts_the_longest_training_length_and_64_bits() -> None:
         (error,) = refusal(config(**{**fits, "training": {**fits["training"], **more}}))
         assert error.field == "training.batch_size"
     resolve(config(**{**fits, "training": {"batch_size": 1500}}), corpora)
+
+
+def test_a_run_may_take_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"model": {"name": "lstm", "hidden_size": 512}, "training": {"batch_size": 4000}}
+    (error,) = refusal(config(**given))
+    assert error.problem.endswith("GiB of memory; a run may take 4.0")
+    monkeypatch.setattr(memory, "limit", lambda: 21 * 2**30)
+    resolve(config(**given), corpora)
+    (error,) = refusal(config(**given, task={"name": "adding", "length": 500}))
+    assert error.problem.endswith("GiB of memory; a run may take 21.0")
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,14 @@ def environment(data: Path, **more: str) -> dict[str, str]:
 class Service:
     """A running service, and requests to it."""
 
-    def __init__(self, data: Path, **more: str) -> None:
+    def __init__(self, data: Path, *before_it: str, **more: str) -> None:
         self.note = data / "service.json"
         before = self.note.read_bytes() if self.note.exists() else None
         # Files, not pipes: what a killed service leaves running would keep a pipe open.
         self.out, self.err = data / "service.out", data / "service.err"
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "trainer", "serve"],
+                [*before_it, sys.executable, "-m", "trainer", "serve"],
                 cwd=ROOT,
                 env=environment(data, **more),
                 stdout=out,
@@ -95,8 +95,8 @@ def starting(tmp_path: Path) -> Iterator[Any]:
     """Starts services on one data folder; none is left after the test, nor a worker."""
     services: list[Service] = []
 
-    def start(**more: str) -> Service:
-        services.append(Service(tmp_path, **more))
+    def start(*before_it: str, **more: str) -> Service:
+        services.append(Service(tmp_path, *before_it, **more))
         return services[-1]
 
     yield start
@@ -250,3 +250,93 @@ def test_training_outlives_a_killed_service_and_the_queue_does_too(starting: Any
     assert ended.state is RunState.INTERRUPTED
     assert checkpoint is not None
     assert checkpoint.step == ended.step > 0, "the worker had the time for a last checkpoint"
+
+
+def test_strangers_who_only_connect_keep_no_run_from_ending_and_none_from_starting(
+    starting: Any, tmp_path: Path
+) -> None:
+    """Under a limit on file descriptors that they could use up by themselves."""
+    service = starting("sh", "-c", 'ulimit -n 256; exec "$@"', "sh", UNFOLD_SLOTS="1")
+    first, second = service.launch(), service.launch()
+    until(lambda: service.run(first)["step"] > 0)
+    (record,) = (tmp_path / "workers").glob("*.json")
+    with contextlib.ExitStack() as stack:
+        for number in range(300):
+            stranger = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(service)), 30))
+            with contextlib.suppress(OSError):
+                stranger.sendall(b"GET /runs HTTP/1.1\r\n" if number % 2 else b"")
+        assert psutil.Process(service.process.pid).num_fds() < 200
+        assert httpx.get(f"{service.address.url}/health", trust_env=False, timeout=30).status_code == 200
+        os.kill(worker_pid(record), signal.SIGKILL)
+        assert "SIGKILL" in service.reaches(first, state="interrupted")["reason"]
+        until(lambda: service.run(second)["step"] > 0)
+    code, _, err = service.end()
+    assert code == 0, err
+    assert len(err) < 10_000
+
+
+def port_of(service: Service) -> int:
+    port = httpx.URL(service.address.url).port
+    assert port is not None
+    return port
+
+
+def test_a_run_whose_service_was_killed_before_it_could_start_the_process_is_queued_again(
+    starting: Any, tmp_path: Path
+) -> None:
+    """Between the store's word that it runs, and the process: the service ends itself there."""
+    script = """
+import os, signal, sys
+from pathlib import Path
+from trainer.engine.local import LocalEngine
+from trainer.scheduler import Scheduler
+from trainer.schema import RunConfig
+from trainer.store import Store
+LocalEngine.submit = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+data = Path(sys.argv[1])
+store = Store(f"sqlite:///{data / 'unfold.db'}")
+store.migrate()
+store.create_run(RunConfig.model_validate_json(sys.argv[2]), "never began", [])
+Scheduler(store, LocalEngine(data, 1, preload=()), "http://127.0.0.1:1").start()
+signal.pause()
+"""
+    command = [sys.executable, "-c", script, str(tmp_path), json.dumps(LONG)]
+    killed = subprocess.run(command, cwd=ROOT, env=environment(tmp_path), timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    store = Store(f"sqlite:///{tmp_path / 'unfold.db'}")
+    assert [attempt.number for attempt in store.running()] == [1]
+    store.close()
+    service = starting(UNFOLD_SLOTS="1")
+    (run,) = service.http.get("/runs").json()["runs"]
+    until(lambda: service.run(run["id"])["step"] > 0)
+    assert service.run(run["id"])["attempt"] == 2
+
+
+def test_a_worker_that_is_halted_is_shown_and_its_run_resumed_without_it(
+    starting: Any, tmp_path: Path
+) -> None:
+    patched = (
+        "from trainer.store import leases; leases.SILENCE_SECONDS = 2; import runpy, sys; "
+        "sys.argv[0] = 'trainer'; runpy.run_module('trainer', run_name='__main__')"
+    )
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f'#!/bin/sh\nshift 3\nexec {sys.executable} -c "{patched}" "$@"\n')
+    wrapper.chmod(0o700)
+    service = starting(str(wrapper), UNFOLD_SLOTS="1")
+    run = service.launch()
+    until(lambda: service.run(run)["step"] > 0)
+    assert service.http.post(f"/runs/{run}/resume").status_code == 409
+    (record,) = (tmp_path / "workers").glob("*.json")
+    pid = worker_pid(record)
+    os.kill(pid, signal.SIGSTOP)
+    found = until(lambda: (found := service.run(run))["silent_for"] and found)
+    assert (found["state"], found["can_resume"]) == ("running", True)
+    os.kill(pid, signal.SIGCONT)  # it had only slept
+    until(lambda: service.run(run)["silent_for"] is None)
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: service.run(run)["silent_for"])
+    assert service.http.post(f"/runs/{run}/resume").json()["state"] == "queued"
+    service.reaches(run, attempt=2, state="running", silent_for=None)
+    until(lambda: not psutil.pid_exists(pid))
+    step = service.run(run)["step"]
+    until(lambda: service.run(run)["step"] > step)
