@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from contextlib import ExitStack
+from random import Random
 
 import psutil
 
@@ -17,8 +19,9 @@ from benchmarks.prove.small_disk import SmallDisk
 from benchmarks.service import Service
 
 MEGABYTES = 40
-TEXT_MEGABYTES = 4
-"""Of the upload that cannot find room."""
+TEXT_BYTES = 7 * 2**20
+TEXT = b"".join(line + b"\n" for line in base64.b64encode(Random(1).randbytes(TEXT_BYTES)).split(b"/"))
+"""It cannot be pressed much: a database may try."""
 SECONDS = 4.0
 """That the disk stays full."""
 
@@ -66,8 +69,7 @@ def _put_database_on(ground: Ground, disk: SmallDisk) -> None:
 
 def upload(service: Service) -> int:
     """The status of an upload that needs room."""
-    text = ("to be stored " * 80 + "\n") * (TEXT_MEGABYTES * 2**20 // 1041)
-    reply = service.http.post("/corpora", params={"name": "large"}, content=text.encode(), timeout=60)
+    reply = service.http.post("/corpora", params={"name": "large"}, content=TEXT, timeout=60)
     if reply.status_code >= 500:
         told = reply.json()
         hold(reply.status_code == 503, f"a full disk is answered {reply.status_code}: {reply.text[:300]}")
@@ -82,7 +84,9 @@ def _while_full(service: Service, disk: SmallDisk) -> tuple[int, list[str]]:
     while refused == 0 or time.monotonic() < end:
         disk.top_up()
         status = upload(service)
-        hold(status == 503, f"the disk is full, and an upload of {TEXT_MEGABYTES} MB is answered {status}")
+        hold(
+            status == 503, f"the disk is full, and an upload of {len(TEXT) / 1e6:.0f} MB is answered {status}"
+        )
         refused += 1
         reply = service.http.post("/runs", json={"config": LSTM, "name": f"while full {refused}"})
         hold(reply.status_code in (201, 503), f"the disk is full: a launch is answered {reply.status_code}")

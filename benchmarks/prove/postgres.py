@@ -68,7 +68,7 @@ class Cluster:
         self._do(
             "initdb",
             *("-D", str(self.data), "-U", "unfold", "-A", "scram-sha-256", "--pwfile", str(secret)),
-            *("-E", "UTF8", "--locale", "C", "--no-sync"),
+            *("-E", "UTF8", "--locale", "C", "--no-sync", "--wal-segsize", "1"),
         )
         with (self.data / "postgresql.conf").open("a") as settings:
             settings.write(

@@ -7,7 +7,6 @@ size of a file, set and lifted from outside: there, too, writing fails.
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,8 @@ from pathlib import Path
 import psutil
 
 CHUNK = bytes(64 * 1024)
+LEAST = 4 * 2**20
+"""Bytes that a file may have in any case: PostgreSQL's log of a MB each, without which it would crash."""
 
 
 class SmallDisk:
@@ -57,7 +58,7 @@ class SmallDisk:
         if self.is_mounted:
             self._fill()
         else:
-            self._limit(max((path.stat().st_size for path in self._files()), default=0))
+            self._limit(max([LEAST, *(path.stat().st_size for path in self._files())]))
         try:
             yield
         finally:
@@ -84,8 +85,3 @@ class SmallDisk:
             with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
                 _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
-
-
-def user_owns(folder: Path, uid: int, gid: int) -> None:
-    """Give a folder to a user."""
-    os.chown(folder, uid, gid)
