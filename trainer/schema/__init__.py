@@ -68,6 +68,7 @@ from trainer.schema.views import RewindView as RewindView
 from trainer.schema.views import SaturationShares as SaturationShares
 from trainer.schema.views import SpectrumView as SpectrumView
 from trainer.schema.views import Spread as Spread
+from trainer.schema.views import Stretch as Stretch
 from trainer.schema.views import SurgerySide as SurgerySide
 from trainer.schema.views import SurgeryView as SurgeryView
 from trainer.schema.views import TriangleView as TriangleView
