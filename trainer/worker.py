@@ -57,9 +57,16 @@ class Blocks(IterableDataset[int]):
 
 
 def training_module(
-    network: Network[Any], resolved: Resolved, config: RunConfig, pauses: Sequence[int]
+    network: Network[Any],
+    resolved: Resolved,
+    config: RunConfig,
+    pauses: Sequence[int],
+    until: int | None = None,
 ) -> RecurrentTraining:
-    """A run's training at its very beginning, with the run's own sources of random numbers."""
+    """A run's training at its very beginning, with the run's own sources of random numbers.
+
+    ``until`` is the last update; None takes the run's own.
+    """
     training = config.training
     source = torch.Generator().manual_seed(derived_seed(config.seed, "training"))
     lengths = None
@@ -67,7 +74,14 @@ def training_module(
         lengths = RandomLengths(resolved.task_at, resolved.shortest, training.longest)
     noise_seed = derived_seed(config.seed, "gradient noise")
     return RecurrentTraining(
-        network, resolved.task, training, source, pauses, lengths=lengths, noise_seed=noise_seed
+        network,
+        resolved.task,
+        training,
+        source,
+        pauses,
+        lengths=lengths,
+        noise_seed=noise_seed,
+        until=until,
     )
 
 
