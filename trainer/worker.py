@@ -235,7 +235,7 @@ class _Attempt:
 
     def _describe(self, resolved: Resolved, module: RecurrentTraining) -> None:
         parameters = sum(p.numel() for p in module.network.parameters())
-        self.reporter.summary(parameters=parameters, chance=resolved.task.chance)
+        self.reporter.summary(parameters=parameters, chance=resolved.chance(self.config.training))
         self.reporter.log(
             "info",
             f"Attempt {self.assignment.attempt}: {resolved.model_spec.title} with {parameters:,} parameters "

@@ -25,6 +25,8 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
+from trainer.schema.percent import as_percent as as_percent
+from trainer.schema.percent import percent as percent
 from trainer.schema.runs import PLAIN as PLAIN
 from trainer.schema.runs import Channel as Channel
 from trainer.schema.runs import CorpusInfo as CorpusInfo

@@ -148,10 +148,27 @@ class Task(ABC):
     counts_characters: ClassVar[bool] = False
     """Whether the loss is nats per character, so that bits per character can be told."""
 
+    held_back: str = ""
+    """What ``draw_validation`` draws from, in words, where that is a fixed set; empty: all are made anew."""
+
     @property
     @abstractmethod
     def chance(self) -> Chance:
-        """Loss and error rate of the best blind guess: one that never looks at the informative inputs."""
+        """Loss and error rate of the best blind guess: one that never looks at the informative inputs.
+
+        On data as ``draw_validation`` gives them. The guess with the fewest errors may be another one than
+        that with the least loss. Where data are fixed, a guesser knows those of training alone.
+        """
+
+    @property
+    def training_chance(self) -> float:
+        """The same for the loss on data as ``draw`` gives them."""
+        return self.chance.loss
+
+    @property
+    def last_chance(self) -> float | None:
+        """The same where the last scored output of each sequence alone is learnt from; None: not known."""
+        return None
 
     @abstractmethod
     def draw(self, batch_size: int, generator: Generator) -> Batch:
