@@ -46,8 +46,8 @@ class Series(Task):
 
     Chance: who knows the training part, and always says the same number. For the loss that is the training
     part's mean, 0; for the error, the number within half a spread of which most of the training part lies.
-    The squared error of the one on validation windows (where the series has gone up it is above 1, which it is
-    on the training part), and how often the other is wrong there, are computed over all windows.
+    The squared error of the one on validation windows (on the training part it is about 1; elsewhere more,
+    where the series has moved), and how often the other is wrong there, are computed over all windows.
     ``same_as_before`` is the squared error of the better guess that nothing changes.
     """
 

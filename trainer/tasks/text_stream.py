@@ -87,7 +87,7 @@ class TextStream(Task):
 
     @property
     def last_chance(self) -> float:
-        """A lap of the ring has every symbol at the last timestep of some chunk, as often as at the others."""
+        """Nearly: from lap to lap of the ring, other symbols stand at the last timestep."""
         return self._training_chance
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
