@@ -23,7 +23,7 @@ class Outcome:
 
     solved: bool
     error: float
-    """Share of wrong units among 10,000 fresh ones."""
+    """Share of wrong units among those of 10,000 sequences that training never read."""
     updates: int
     seconds: float
     lengths: dict[int, float] = dataclasses.field(default_factory=dict)

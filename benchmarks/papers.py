@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.experiments import EXPERIMENTS, Cell, Experiment, Outcome, reach
 from benchmarks.report import FOLDER, processor
 from benchmarks.service import ROOT, Service
-from trainer.schema import Run, RunState
+from trainer.schema import Run, RunState, percent
 
 KEPT = FOLDER / "papers.json"
 PAGE = ROOT / "docs" / "papers.md"
@@ -120,7 +120,7 @@ def entry(found: list[Outcome]) -> str:
     if solved:
         text += f"; {statistics.median(run.updates for run in solved):,.0f} updates"
     if len(solved) < len(found):
-        text += f"; {statistics.median(run.error for run in found):.0%} wrong"
+        text += f"; {percent(statistics.median(run.error for run in found))} wrong"
     if any(run.lengths for run in found):
         text += f"; 95% right up to length {statistics.median(reach(run) for run in found):.0f}"
     return text
@@ -141,8 +141,9 @@ def page(kept: dict[str, Any]) -> str:
     parts = [
         "# What the papers report, trained again\n",
         f"Written by `make papers` on {processor()}, {os.cpu_count()} cores. A cell says how many seeds met "
-        "the task's own success rule on 10,000 fresh sequences, and the median number of updates those took "
-        "(a run ends when it is solved); and, where not all did, the median share of wrong sequences.\n",
+        "the task's own success rule on 10,000 sequences (fresh ones; of the Reber grammar, drawn from the "
+        "strings held back), and the median number of updates those took (a run ends when it is solved); "
+        "and, where not all did, the median share of wrong sequences.\n",
     ]
     for name in (name for name in EXPERIMENTS if name in kept):
         found = kept[name]

@@ -9,7 +9,7 @@ from uuid import UUID
 import pandas as pd
 
 from dashboard.theme import NO_ANSWER, STATE_LABELS, run_color, run_mark
-from trainer.schema import Run
+from trainer.schema import Run, as_percent
 
 
 def table(runs: Sequence[Run], title_of: Callable[[str, str], str]) -> pd.DataFrame:
@@ -49,17 +49,25 @@ def _row(run: Run, title_of: Callable[[str, str], str]) -> Mapping[str, Any]:
         "name": run.name,
         "open": open_words(run),
         "state": [STATE_LABELS[run.state] if run.silent_for is None else NO_ANSWER],
-        "progress": round(100 * run.step / run.config.training.steps),
+        "progress": _progress(run),
         "network": title_of("models", str(run.config.model.get("name"))),
         "task": title_of("tasks", str(run.config.task.get("name"))),
         "best_loss": best,
-        "of_chance": None if best is None or chance is None or not chance.loss else 100 * best / chance.loss,
-        "best_error": None if error is None else 100 * error,
-        "chance_error": None if chance is None or chance.error is None else 100 * chance.error,
+        "of_chance": None
+        if best is None or chance is None or not chance.loss
+        else as_percent(best / chance.loss),
+        "best_error": as_percent(error),
+        "chance_error": None if chance is None else as_percent(chance.error),
         "speed": summary.steps_per_second,
         "created": run.created_at,
         "tags": list(run.tags),
     }
+
+
+def _progress(run: Run) -> int:
+    """In percent: 0 of no update alone, and 100 of all of them."""
+    percent = round(100 * run.step / run.config.training.steps)
+    return min(max(percent, run.step > 0), 99) if run.step < run.config.training.steps else 100
 
 
 def open_words(run: Run) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from trainer.schema import shown
+from trainer.schema import percent, shown
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=/@])")
 
@@ -30,11 +30,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share between 0 and 1 as a percentage: ``0.4%``, ``12%``."""
-    if value is None:
-        return "–"
-    percent = 100 * value
-    return f"{percent:.0f}%" if percent >= 10 or percent == 0 else f"{percent:.2g}%"
+    """A share between 0 and 1 as a percentage: ``0.4%``, ``12%``; never 100% of what is not all of it."""
+    return percent(value)
 
 
 def count(value: int) -> str:

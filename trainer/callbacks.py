@@ -141,7 +141,7 @@ class ReportUpdates(BlockCallback):
 
 
 class Validate(BlockCallback):
-    """Loss and error on fresh sequences, before the first update and every so many.
+    """Loss and error on sequences that training never reads, before the first update and every so many.
 
     A stop breaks a validation off and leaves no trace of it; the attempt that resumes makes up for it.
     """
@@ -211,7 +211,7 @@ class Validate(BlockCallback):
 
 
 def test(module: RecurrentTraining, config: RunConfig, reporter: Reporter, results: Results) -> bool:
-    """Judge on 10,000 fresh sequences (of a stream: 1,000 chunks) and report.
+    """Judge on 10,000 sequences that training never reads (of a stream: 1,000 chunks) and report.
 
     Returns:
         Whether the task's success rule holds.

@@ -16,6 +16,7 @@ from torch import Tensor
 from models import MODELS
 from models.base import ModelSpec, Network, NetworkConfig, named_tensors
 from models.bptt.omega import omega, recurrent_weights
+from trainer.chance import chance_of, some_lengths
 from trainer.checks import accelerators, check_after_building, check_before_building, check_device
 from trainer.errors import ConfigError, errors_of, nearest, shortened
 from trainer.idle import idle_in_run
@@ -23,6 +24,7 @@ from trainer.schema import (
     AnalysisConfig,
     Catalog,
     CatalogEntry,
+    Chance,
     Estimate,
     FieldError,
     Letter,
@@ -58,6 +60,13 @@ class Resolved:
     def shortest(self) -> int:
         """The task's own length, from which training and tests go to longer ones."""
         return int(self.task_config.length)  # type: ignore[attr-defined]
+
+    def chance(self, training: TrainingConfig) -> Chance:
+        """What a blind guess would score in a run with these training settings."""
+        trained = [self.task]
+        if training.longest is not None:
+            trained = [self.task_at(length) for length in some_lengths(self.shortest, training.longest)]
+        return chance_of(self.task, trained, training.loss_at)
 
     def task_at(self, length: int) -> Task:
         """The task at another length than the configured one; only of a task that has the setting."""
@@ -280,7 +289,7 @@ def estimate(config: RunConfig, corpora: Corpora) -> Estimate:
         multiplications_per_timestep=measured.multiplications,
         facts=measured.facts,
         seconds=measured.seconds * config.training.steps,
-        chance=resolved.task.chance,
+        chance=resolved.chance(config.training),
         input_size=resolved.task.input_size,
         output_size=resolved.task.output_size,
     )

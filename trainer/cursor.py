@@ -11,10 +11,10 @@ from typing import Any, Generic, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from models.base import Network, State, from_named_tensors, named_tensors
+from models.base import Network, State, from_named_tensors, map_state, named_tensors
 from trainer.lengths import RandomLengths
 from trainer.tasks.base import Batch, Task
-from trainer.tbptt import Window, next_start, windows
+from trainer.tbptt import Window, next_start, read, windows
 
 
 class Work(NamedTuple):
@@ -77,6 +77,9 @@ class Cursor(Generic[State]):
         self._cut: list[Window] = []
         self._index = 0
         self._state: State | None = None
+        self._begun: State | None = None
+        """With which the batch began, before the tail; None is the initial one."""
+        self._is_begin_known = True
         self._tail: Tensor | None = (
             None  # (B, h, D): a stream's inputs before the batch, still in reach of k2
         )
@@ -139,8 +142,27 @@ class Cursor(Generic[State]):
         self._scored = self._batch.scored_count()
         held = 0 if self._tail is None else self._tail.shape[1]
         self._cut = windows(self._batch.length, self.k1, self.k2, history=held)
-        self._index = 0
+        if self._state is not None and self._tail is not None:
+            self._read_ahead(self._state, self._tail, held + self._cut[0].start)
+        self._index, self._begun, self._is_begin_known = 0, self._state, True
         self.batches += 1
+
+    def _read_ahead(self, state: State, tail: Tensor, lead: int) -> None:
+        """Bring the state to where the first window starts, ``lead`` timesteps into the tail.
+
+        That is where the tail begins, unless windows of other sizes have left it.
+        """
+        if lead == 0:
+            return
+        taught = None if self._taught_tail is None else self._taught_tail[:, :lead]
+        was_training = self.network.training
+        self.network.eval()  # dropout would draw numbers here that the run itself does not
+        with torch.no_grad():
+            before = map_state(lambda held: held.to(tail.dtype), state)  # autocast may leave 16 bits
+            _, self._state = read(self.network, tail[:, :lead], before, lead, taught)
+        self.network.train(was_training)
+        self._tail = tail[:, lead:]
+        self._taught_tail = None if self._taught_tail is None else self._taught_tail[:, lead:]
 
     def _taught(self, batch: Batch) -> Tensor:
         """(B, T, O) the outputs wished for, as they are read; NaN before the first scored one, too.
@@ -157,14 +179,15 @@ class Cursor(Generic[State]):
     def state_dict(self) -> dict[str, Any]:
         """Everything that ``load_state_dict`` needs, as tensors and plain values."""
         within = self._batch is not None and self._index < len(self._cut)
+        begun = {"begun": _stored(self._begun)} if within and self.carries and self._is_begin_known else {}
         return {
             "drawn_from": self._drawn_from
             if within
             else {"generator": self.generator.get_state(), "position": self.task.position()},
             "index": self._index if within else 0,
             "batches": self.batches - 1 if within else self.batches,
-            # Clones: these are views, and saving a view saves all of what it is a view of.
-            "state": None if self._state is None else {n: t.clone() for n, t in named_tensors(self._state)},
+            "state": _stored(self._state),
+            **begun,
             "tail": None if self._tail is None else self._tail.clone(),
             "taught_tail": None if self._taught_tail is None else self._taught_tail.clone(),
         }
@@ -182,9 +205,45 @@ class Cursor(Generic[State]):
         if stored["index"]:
             self._open_batch()
             self._index = stored["index"]
+            self._is_begin_known = not self.carries or _begin_of(stored) is not UNKNOWN
+        like = self.network.initial_state(self.batch_size)
         if stored["state"] is not None:
-            like = self.network.initial_state(self.batch_size)
             self._state = from_named_tensors(like, stored["state"])
+        if stored.get("begun") is not None:
+            self._begun = from_named_tensors(like, stored["begun"])
+
+
+UNKNOWN = object()
+
+
+def _begin_of(stored: dict[str, Any]) -> Any:
+    """The state with which a stream's batch under way began, as it is stored; UNKNOWN where it is not."""
+    if "begun" in stored:
+        return stored["begun"]
+    return UNKNOWN if stored["batches"] else None  # the first batch of all begins with the initial state
+
+
+def begun_anew(stored: dict[str, Any], carries: bool) -> dict[str, Any]:
+    """Where a cursor stood before it began the batch that was under way: for windows with other ends.
+
+    Args:
+        stored: what ``Cursor.state_dict`` gave.
+        carries: whether the cursor's state goes on from batch to batch.
+
+    Raises:
+        LookupError: a checkpoint of an earlier version, which does not hold the state that is needed.
+    """
+    if not stored["index"]:
+        return stored
+    begun = _begin_of(stored) if carries else None
+    if begun is UNKNOWN:
+        raise LookupError("the state with which the batch began")
+    return {**stored, "index": 0, "state": begun}
+
+
+def _stored(state: Any) -> dict[str, Tensor] | None:
+    """Clones: these are views, and saving a view saves all of what it is a view of."""
+    return None if state is None else {name: held.clone() for name, held in named_tensors(state)}
 
 
 def _reach(tail: Tensor | None, now: Tensor, start: int, end: int) -> Tensor:

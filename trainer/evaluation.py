@@ -1,4 +1,4 @@
-"""Judging a network on fresh sequences.
+"""Judging a network on sequences that training never reads.
 
 Axes: B (batch), T (time), O (outputs).
 """
@@ -53,7 +53,7 @@ def validation_generator(task: Task, seed: int, step: int) -> Generator:
 
 
 class Verdict(NamedTuple):
-    """How a network did on fresh sequences."""
+    """How a network did on sequences that training never reads."""
 
     loss: float
     """Mean over the scored outputs."""
@@ -84,7 +84,7 @@ def evaluate(
     source: Generator,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Verdict:
-    """Loss and errors on ``sequences`` fresh sequences, each read from the initial state.
+    """Loss and errors on ``sequences`` of validation, each read from the initial state.
 
     Raises:
         EvaluationStopped: ``stopped``, which is asked before each batch, said so.
@@ -112,7 +112,7 @@ def evaluate_at_lengths(
     seed: int,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[LengthVerdict]:
-    """A generalisation curve: how a network does on fresh sequences of each length.
+    """A generalisation curve: how a network does on other sequences of each length.
 
     Raises:
         EvaluationStopped: as ``evaluate``.

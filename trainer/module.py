@@ -85,6 +85,7 @@ class RecurrentTraining(pl.LightningModule):
         pauses: a block ends at every multiple of each of these, so that a callback sees that very step.
         lengths: draws the training batches instead of ``task``, at lengths of their own.
         noise_seed: where the gradient noise starts.
+        until: the last update, where that is another one than ``config.steps``, by which schedules go.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class RecurrentTraining(pl.LightningModule):
         *,
         lengths: RandomLengths | None = None,
         noise_seed: int = 0,
+        until: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -105,6 +107,7 @@ class RecurrentTraining(pl.LightningModule):
         self.network, self.task, self.config = network.to(self.dtype_of_numbers), task, config
         self.generator, self.pauses = generator, tuple(pauses)
         self.lengths, self.noise_seed = lengths, noise_seed
+        self.last = config.steps if until is None else until
         self.low_precision = config.precision == "bf16"
         self.averages = config.accumulate == "mean"
         self.learning_rate_changes = changes(config)
@@ -173,7 +176,7 @@ class RecurrentTraining(pl.LightningModule):
         return self.seconds_before + time.perf_counter() - self._clock_began
 
     def _block_end(self) -> int:
-        ends = [self.step + BLOCK_UPDATES, self.config.steps]
+        ends = [self.step + BLOCK_UPDATES, self.last]
         # The very first block is one update, so that a first loss is seen at once.
         ends += [1] if self.step == 0 else []
         ends += [(self.step // pause + 1) * pause for pause in self.pauses]

@@ -58,9 +58,16 @@ class Blocks(IterableDataset[int]):
 
 
 def training_module(
-    network: Network[Any], resolved: Resolved, config: RunConfig, pauses: Sequence[int]
+    network: Network[Any],
+    resolved: Resolved,
+    config: RunConfig,
+    pauses: Sequence[int],
+    until: int | None = None,
 ) -> RecurrentTraining:
-    """A run's training at its very beginning, with the run's own sources of random numbers."""
+    """A run's training at its very beginning, with the run's own sources of random numbers.
+
+    ``until`` is the last update; None takes the run's own.
+    """
     training = config.training
     source = torch.Generator().manual_seed(derived_seed(config.seed, "training"))
     lengths = None
@@ -68,7 +75,14 @@ def training_module(
         lengths = RandomLengths(resolved.task_at, resolved.shortest, training.longest)
     noise_seed = derived_seed(config.seed, "gradient noise")
     return RecurrentTraining(
-        network, resolved.task, training, source, pauses, lengths=lengths, noise_seed=noise_seed
+        network,
+        resolved.task,
+        training,
+        source,
+        pauses,
+        lengths=lengths,
+        noise_seed=noise_seed,
+        until=until,
     )
 
 
@@ -227,7 +241,7 @@ class _Attempt:
 
     def _describe(self, resolved: Resolved, module: RecurrentTraining) -> None:
         parameters = sum(p.numel() for p in module.network.parameters())
-        self.reporter.summary(parameters=parameters, chance=resolved.task.chance)
+        self.reporter.summary(parameters=parameters, chance=resolved.chance(self.config.training))
         self.reporter.log(
             "info",
             f"Attempt {self.assignment.attempt}: {resolved.model_spec.title} with {parameters:,} parameters "

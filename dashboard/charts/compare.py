@@ -19,7 +19,7 @@ from dashboard.charts.style import (
     short,
 )
 from dashboard.charts.time_gradients import norm_symbol
-from trainer.schema import Chance, VectorSeries
+from trainer.schema import Chance, VectorSeries, percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +89,10 @@ def metric_figure(
     span = [v for curve in curves.values() for v in x_values(curve.series, x)]
     if not span:
         nothing_yet(figure, "No run here has recorded this metric yet.")
-    level = _shared_chance(chances, metric)
+    level, data = _shared_chance(chances, metric)
     if level is not None and span:
-        shown = level * about.scale
-        percent = " %" if about.unit == "%" else ""
-        reference_line(figure, span, shown, f"chance {short(shown)}{percent}", uid="chance")
+        told = percent(level, 3) if about.unit == "%" else short(level)
+        reference_line(figure, span, level * about.scale, f"chance in {data} {told}", uid="chance")
     return figure
 
 
@@ -131,12 +130,14 @@ def time_gradient_figure(curves: Mapping[str, GradientCurve], *, quantity: str) 
     return figure
 
 
-def _shared_chance(chances: Sequence[Chance], metric: str) -> float | None:
-    """The chance level of ``metric`` if every run has the same, else None: no single line would be true."""
+def _shared_chance(chances: Sequence[Chance], metric: str) -> tuple[float | None, str]:
+    """The chance level of ``metric`` if every run has the same, else None: no single line would be true; and
+    the data that it is of."""
+    data, levels = "validation", set[float | None]()
     if metric == "validation/error":
         levels = {c.error for c in chances}
-    elif metric in ("loss", "validation/loss"):
+    elif metric == "loss" and any(c.training_loss is not None for c in chances):
+        data, levels = "training", {c.training_loss for c in chances}
+    elif metric in ("loss", "validation/loss"):  # earlier versions told of no other loss
         levels = {c.loss for c in chances}
-    else:
-        return None
-    return levels.pop() if len(levels) == 1 else None
+    return (levels.pop() if len(levels) == 1 else None), data

@@ -27,7 +27,7 @@ from dashboard.charts.style import (
 )
 from dashboard.charts.time_gradients import quantity_title
 from dashboard.theme import RUN_COLORS, Dash
-from trainer.schema import Channel, Letter, SaturationShares
+from trainer.schema import Channel, Letter, SaturationShares, percent
 
 LANE = 150
 """Pixels of one heatmap."""
@@ -289,8 +289,13 @@ def saturation_figure(shares: Mapping[str, SaturationShares], letters: Letters) 
             mode="markers",
             name=plain(unit_title(name, letters)),
             marker={"color": RUN_COLORS[place % len(RUN_COLORS)], "size": 9, "opacity": 0.65},
-            customdata=[[unit] for unit in range(len(share.high))],
-            hovertemplate="unit %{customdata[0]}: near the top %{x:.0%}, near the bottom %{y:.0%}",
+            customdata=[
+                [unit, percent(high), percent(low)]
+                for unit, (high, low) in enumerate(zip(share.high, share.low, strict=True))
+            ],
+            hovertemplate=(
+                "unit %{customdata[0]}: near the top %{customdata[1]}, near the bottom %{customdata[2]}"
+            ),
             uid=name.replace("/", "-"),
         )
     figure.add_scatter(
@@ -303,6 +308,6 @@ def saturation_figure(shares: Mapping[str, SaturationShares], letters: Letters) 
         uid="ends",
     )
     figure.update_layout(hovermode="closest")
-    figure.update_xaxes(range=[-0.04, 1.04], tickformat=".0%", hoverformat=".0%")
-    figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
+    figure.update_xaxes(range=[-0.04, 1.04], tickformat="~%", hoverformat="~%")
+    figure.update_yaxes(range=[-0.04, 1.04], tickformat="~%")
     return figure

@@ -19,9 +19,13 @@ from dashboard.charts.style import (
 from trainer.schema import Spread
 
 
-def step_figure(spread: Spread, *, begin: int, color: str) -> go.Figure:
-    """What each single step does to a gradient: singular values by timestep, on a log axis."""
-    figure = base_figure(TIMESTEP_TITLE, "singular values of one step", height=400, y_type="log")
+def step_figure(spread: Spread, *, begin: int, color: str, of_stretch: bool = False) -> go.Figure:
+    """What each single step does to a gradient: singular values by timestep, on a log axis.
+
+    ``of_stretch``: timesteps are counted from where each sequence's own stretch begins.
+    """
+    title = "timestep of the stretch" if of_stretch else TIMESTEP_TITLE
+    figure = base_figure(title, "singular values of one step", height=400, y_type="log")
     figure.update_xaxes(rangemode="normal")
     timesteps = [begin + 1 + t for t in range(len(spread.largest))]
     _add_spread(figure, timesteps, spread, color, positive=True)

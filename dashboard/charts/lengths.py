@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard.charts.style import (
+    GREY,
     MARK,
     AxisType,
     base_figure,
@@ -18,7 +19,7 @@ from dashboard.charts.style import (
     rounded,
     short,
 )
-from trainer.schema import LengthVerdict
+from trainer.schema import LengthVerdict, percent
 
 LENGTH_TITLE = "length of the test sequences (the task's setting)"
 
@@ -52,7 +53,8 @@ def length_figure(
     Args:
         curves: by run id.
         unit: of what is drawn: what the error rate counts, or what the loss is measured in.
-        chance: the error (0 to 1) or loss of a blind guess at the training length, where all runs share it.
+        chance: the error (0 to 1) or loss of a blind guess at the training length, where all runs share it:
+            for tests that do not hold that of each length.
         y_type: of the axis of losses; error rates have a linear one, from 0 to 100.
     """
     errors = has_errors(curves)
@@ -76,15 +78,38 @@ def length_figure(
             name=plain(curve.name),
             line={"color": curve.color, "width": 2, "dash": curve.dash},
             marker={"color": curve.color, "size": 6},
-            hovertemplate="%{y:.3g} %: %{customdata}" if errors else "%{y:.3g}: %{customdata}",
+            hovertemplate="%{y:.5g} %: %{customdata}" if errors else "%{y:.3g}: %{customdata}",
             uid=uid,
         )
     _mark_training(figure, {curve.trained for curve in curves.values() if curve.trained})
-    if chance is not None:
+    levels = _chance_at(curves, errors)
+    if levels:
+        figure.add_scatter(
+            x=list(levels),
+            y=rounded(list(levels.values())),
+            mode="lines" if len(levels) > 1 else "markers",
+            name="chance at each length",
+            line={"color": GREY, "dash": "dash", "width": 1.5},
+            hovertemplate="%{y:.3g} %" if errors else "%{y:.3g}",
+            uid="chance",
+        )
+    elif chance is not None:
+        told = percent(chance, 3) if errors else short(chance)
         level = 100 * chance if errors else chance
-        words = f"chance at the training length {short(level)}{' %' if errors else ''}"
-        reference_line(figure, lengths, level, words, uid="chance")
+        reference_line(figure, lengths, level, f"chance at the training length {told}", uid="chance")
     return figure
+
+
+def _chance_at(curves: Mapping[str, LengthCurve], errors: bool) -> dict[int, float]:
+    """What a blind guess scores at each length at which all runs have the same, the shortest first."""
+    found: dict[int, set[float | None]] = {}
+    for curve in curves.values():
+        for verdict in curve.verdicts:
+            blind = verdict.chance
+            level = None if blind is None else blind.error if errors else blind.loss
+            found.setdefault(verdict.length, set()).add(level)
+    shared = {length: next(iter(levels)) for length, levels in sorted(found.items()) if len(levels) == 1}
+    return {length: 100 * level if errors else level for length, level in shared.items() if level is not None}
 
 
 def _value(verdict: LengthVerdict, errors: bool) -> float | None:

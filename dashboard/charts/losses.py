@@ -1,4 +1,4 @@
-"""The loss a run trains on, its validation on fresh sequences, and its error rate, each beside chance."""
+"""The loss a run trains on, its validation on other sequences, and its error rate, each beside chance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashboard.charts.style import (
     reference_line,
     short,
 )
-from trainer.schema import Chance, Series
+from trainer.schema import Chance, Series, percent
 
 
 def loss_figure(
@@ -38,13 +38,29 @@ def loss_figure(
         add_curve(figure, curve, uid="training", smooth=smooth, y_type=y_type)
     if validation := metrics.get("validation/loss"):
         span += x_values(validation, "step")
-        fresh = Curve(name="validation (fresh sequences)", color=companion(color), series=validation)
-        add_curve(figure, fresh, uid="validation", markers=True)
+        others = Curve(name=_validation(chance), color=companion(color), series=validation)
+        add_curve(figure, others, uid="validation", markers=True)
     if not span:
         nothing_yet(figure, "The first losses appear here as soon as the run starts.")
     if chance is not None and span:
-        reference_line(figure, span, chance.loss, f"chance {short(chance.loss)}", uid="chance")
+        for uid, (level, data) in chance_lines(chance).items():
+            reference_line(figure, span, level, f"chance in {data} {short(level)}", uid=uid)
     return figure
+
+
+def chance_lines(chance: Chance) -> dict[str, tuple[float, str]]:
+    """Levels of a blind guess's loss by line, each with the data it is of; one line where both are alike."""
+    trained = chance.training_loss
+    if trained is not None and short(trained) == short(chance.loss):
+        return {"chance": (chance.loss, "training and validation")}
+    lines = {"chance": (chance.loss, "validation")}
+    return lines if trained is None else {"chance-training": (trained, "training"), **lines}
+
+
+def _validation(chance: Chance | None) -> str:
+    """The name of a validation's curve, with what it is measured on."""
+    data = "" if chance is None else chance.data
+    return f"validation ({data})" if data else "validation"
 
 
 def error_figure(
@@ -59,11 +75,11 @@ def error_figure(
         at for key in ("loss", "validation/error") if key in metrics for at in x_values(metrics[key], "step")
     ]
     if validation:
-        fresh = Curve(name="validation (fresh sequences)", color=companion(color), series=validation)
-        add_curve(figure, fresh, uid="error", scale=100, markers=True, unit=" %")
+        others = Curve(name=_validation(chance), color=companion(color), series=validation)
+        add_curve(figure, others, uid="error", scale=100, markers=True, unit=" %")
     if not span:
         nothing_yet(figure, "The first validation appears here.")
     if chance is not None and chance.error is not None and span:
-        percent = 100 * chance.error
-        reference_line(figure, span, percent, f"chance {short(percent)} %", uid="chance")
+        words = f"chance in validation {percent(chance.error, 3)}"
+        reference_line(figure, span, 100 * chance.error, words, uid="chance")
     return figure

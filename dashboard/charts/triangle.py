@@ -22,15 +22,19 @@ def loss_rows(rows: Rows) -> list[int]:
     return [t for t, row in enumerate(rows) if any(value != 0 for value in row)]
 
 
-def triangle_figure(rows: Rows, *, begin: int, quantity: str) -> go.Figure:
+def triangle_figure(rows: Rows, *, begin: int, quantity: str, of_stretch: bool = False) -> go.Figure:
     """Down: the timestep of the loss. Across: the step that it speaks to. Colour: log10 of the norm.
 
     Args:
         rows: norms.
         begin: the timestep, from 0, that row 0 and column 0 stand for.
         quantity: what the norm is of, for the colour bar.
+        of_stretch: whether timesteps are counted from where each sequence's own stretch begins.
     """
-    figure = base_figure("step that the loss speaks to (timestep)", "timestep of the loss", height=460)
+    timestep = "timestep of the stretch" if of_stretch else "timestep"
+    across = f"step that the loss speaks to ({timestep})"
+    down = "loss (timestep of the stretch)" if of_stretch else "timestep of the loss"
+    figure = base_figure(across, down, height=460)
     figure.update_layout(hovermode="closest", showlegend=False, margin={"r": 8})
     present = loss_rows(rows)
     if not present:

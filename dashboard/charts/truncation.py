@@ -37,7 +37,7 @@ def match_figure(view: TruncationView, measure: Measure) -> go.Figure:
     figure.update_layout(legend={"y": 1.02})
     colors = role_colors(view.each_step)
     reaches = [lag + 1 for lag in view.lags]
-    stretch = f" (last {len(view.lags):,} timesteps alone)" if view.begin else ""
+    stretch = f" (last {len(view.lags):,} timesteps alone)" if _is_cut(view) else ""
     for role in sorted(view.each_step, key=role_order):
         name = role_title(role) + stretch
         _add(figure, reaches, view.each_step[role], measure, name, colors[role], role)
@@ -130,7 +130,8 @@ def words(view: TruncationView) -> list[str]:
     found += f" ({', '.join(parts)})" if parts else ""
     found += f"; its norm is **{match.norm_ratio:.3g}** times the full one's."
     many = f"{view.sequences:,} whole sequence{'s' * (view.sequences > 1)}"
-    measured = f"Measured on {many} of {view.length:,} timesteps"
+    shorter = "" if view.shortest in (None, view.length) else f"{view.shortest:,} to "
+    measured = f"Measured on {many} of {shorter}{view.length:,} timesteps"
     if view.losses_from:
         measured += f", with the losses from timestep {view.losses_from + 1:,} on"
     return [found, f"{measured}, with the weights chosen above."]
@@ -138,9 +139,15 @@ def words(view: TruncationView) -> list[str]:
 
 def lag_words(view: TruncationView) -> str:
     """On what the gradient was taken apart by lag; empty where that is whole sequences."""
-    if not view.begin:
+    if not _is_cut(view):
         return ""
+    which = f", from {view.begin + 1:,} on," if view.begin else " of each sequence,"
     return (
-        f"Of the last {len(view.lags):,} timesteps, from {view.begin + 1:,} on, and of their own full "
-        "gradient, as if nothing had come before."
+        f"Of the last {len(view.lags):,} timesteps{which} and of their own full gradient, as if nothing had "
+        "come before."
     )
+
+
+def _is_cut(view: TruncationView) -> bool:
+    """Whether timesteps came before those that were taken apart by lag."""
+    return bool(view.begin) or (view.stretch is not None and view.stretch.is_cut)

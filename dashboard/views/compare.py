@@ -342,8 +342,8 @@ def _longer(service: Client, runs: Sequence[Run]) -> None:
     levels = {c.error if errors else c.loss for run in tested if (c := run.summary.chance)}
     heading(
         "Longer than in training",
-        "Each trained network on fresh sequences of growing length. Flat means that it found the rule; "
-        "rising means that it learnt the length as well.",
+        "Each trained network on sequences of growing length that it did not read in training. Flat means "
+        "that it found the rule; rising means that it learnt the length as well.",
     )
     live_plot(
         length_figure(

@@ -69,11 +69,19 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
             description="The largest Lyapunov exponents",
             file_name=f"run-{look.run.number}-lyapunov",
         )
+    stretch = found.stretch
+    if stretch is not None and stretch.words:
+        st.caption(f"Exponents and singular values: measured on {stretch.words}.")
     left, right = st.columns(2, gap="large")
     with left:
         heading("One step", "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it.")
         live_plot(
-            step_figure(found.step, begin=found.begin, color=look.color),
+            step_figure(
+                found.step,
+                begin=found.begin,
+                color=look.color,
+                of_stretch=stretch is not None and stretch.has_several_begins,
+            ),
             key="plot-singular",
             description="Largest, median and smallest singular value of each step's Jacobian",
             file_name=f"run-{look.run.number}-singular-values",

@@ -155,11 +155,15 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
     is_state = name in found.states
     rows: Grid = found.states[name] if is_state else found.weights[name]
     quantity = norm_symbol(name).replace("loss", "Eₜ") if is_state else f"‖part of ∂Eₜ/∂{name.split('/')[0]}‖"
-    total = found.totals.get(name)
+    total, stretch = found.totals.get(name), found.stretch
+    is_uneven = stretch is not None and stretch.has_several_begins
+    if stretch is not None and stretch.words and not found.begin:
+        st.caption(f"Measured on {stretch.words}.")
     if total is not None:
-        stretch = f"timesteps {found.begin + 1:,} to {found.begin + len(rows):,} of " if found.begin else ""
+        of = f"timesteps {found.begin + 1:,} to {found.begin + len(rows):,} of " if found.begin else ""
+        of = "those timesteps of " if is_uneven else of
         st.caption(
-            f"All parts together make the full gradient of {role_title(name)} on {stretch}these sequences: "
+            f"All parts together make the full gradient of {role_title(name)} on {of}these sequences: "
             f"its norm is **{number(total)}**."
         )
     measured = by_lag(rows)
@@ -194,7 +198,12 @@ def draw_triangle(look: Look, found: TriangleView) -> None:
             "Every pair", "Down: the loss. Across: the step that it speaks to. Nothing speaks to the future."
         )
         live_plot(
-            triangle_figure(rows, begin=found.begin, quantity=quantity),
+            triangle_figure(
+                rows,
+                begin=found.begin,
+                quantity=quantity,
+                of_stretch=is_uneven,
+            ),
             key="plot-triangle",
             description=f"{quantity} for each loss (down) and each step before it (across)",
             file_name=f"run-{look.run.number}-triangle",

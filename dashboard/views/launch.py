@@ -197,11 +197,16 @@ def draw_cost(estimate: Estimate | None, task: CatalogEntry) -> None:
 def describe_estimate(estimate: Estimate, task: CatalogEntry) -> str:
     unit = f" ({task.loss_unit})" if task.loss_unit else ""
     chance = f"A blind guess has a loss of **{number(estimate.chance.loss)}**{unit}"
+    trained = estimate.chance.training_loss
+    if trained is not None and number(trained) != number(estimate.chance.loss):
+        chance += f" (**{number(trained)}** in training)"
     if estimate.chance.error is not None:
         chance += f" and **{share(estimate.chance.error)}** {task.error_unit or 'wrong'}"
     work = f"{count(estimate.multiplications_per_timestep)} multiplications per timestep"
     sizes = f"{many(estimate.input_size, 'input')}, {many(estimate.output_size, 'output')}"
     facts = "".join(f"{plain(label)}: **{plain(fact)}**.\n\n" for label, fact in estimate.facts.items())
+    if estimate.chance.held_back:
+        chance += f" on {estimate.chance.held_back}"
     return f"{work}; {sizes}.\n\n{facts}{chance}: that is chance level."
 
 

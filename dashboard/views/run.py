@@ -223,7 +223,7 @@ def _results(run: Run) -> None:
     solved = "–" if result.solved is None else "yes" if result.solved else "no"
     solved_note = f"at step {result.solved_at:,}" if result.solved_at else "the task's own success rule"
     if result.test_total:
-        solved_note = f"{result.test_wrong or 0:,} wrong of {result.test_total:,}"
+        solved_note = result.test_words
     cells = [
         (
             "Best validation loss",

@@ -40,13 +40,13 @@ def learning(service: Client, run: Run) -> None:
     left, right = _pair(
         (
             "Loss",
-            "How wrong the network is, at each update and on fresh sequences. Below the chance line it has "
-            "learnt something; validation rising while training falls means that it memorises.",
+            "How wrong the network is, at each update and on sequences kept from training. Below chance it "
+            "has learnt something; validation rising while training falls means that it memorises.",
         ),
         (
             "Error rate",
-            "Share of wrong answers on fresh sequences. It often stays near chance for long, and then falls "
-            "at once: that is the moment the network finds the rule.",
+            "Share of wrong answers on sequences kept from training. It often stays near chance for long, "
+            "and then falls at once: that is the moment the network finds the rule.",
         ),
     )
     with left:
@@ -118,14 +118,14 @@ CONTROLS = {
 
 def _longer(run: Run, task: CatalogEntry | None) -> None:
     """The closing tests on longer and longer sequences."""
-    curves = {"this": length_curve(run, "fresh sequences")}
+    curves = {"this": length_curve(run, "test sequences")}
     errors = has_errors(curves)
     chance = run.summary.chance
     unit = (task.error_unit if errors else task.loss_unit) if task else ""
     heading(
         "Longer than in training",
-        "The trained network on fresh sequences of growing length. Flat means that it found the rule; "
-        "rising means that it learnt the length as well.",
+        "The trained network on sequences of growing length that it did not read in training. Flat means "
+        "that it found the rule; rising means that it learnt the length as well.",
     )
     live_plot(
         length_figure(

@@ -216,7 +216,7 @@ def columns() -> dict[str, Any]:
             "Best loss",
             width=84,
             format="%.3g",
-            help="The lowest validation loss so far, on fresh sequences.",
+            help="The lowest validation loss so far, on sequences that training never reads.",
         ),
         "of_chance": config.NumberColumn(
             "of chance",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def carried(gate: Tensor) -> Tensor:
+def carried(gate: Tensor, lengths: Tensor | None = None) -> Tensor:
     """How much of what a memory held after step k is still there after step t: ∏ of the gates in between.
 
     For an LSTM's forget gates this is the whole of ∂c_t/∂c_k along the cell (Hochreiter & Schmidhuber 1997's
@@ -16,10 +16,12 @@ def carried(gate: Tensor) -> Tensor:
 
     Args:
         gate: (B, T, H) the gates that multiply the old memory, each 0 to 1.
+        lengths: (B,) int64: timesteps of each sequence; those after them are padding, and count for nothing.
+            ``None``: all are T long.
 
     Returns:
-        (T, T) float64, row t, column k: the mean over B and H of ∏ gate_j for k < j ≤ t; 1 on the diagonal, 0
-        above it.
+        (T, T) float64, row t, column k: the mean over B (those longer than t) and H of ∏ gate_j for
+        k < j ≤ t; 1 on the diagonal, 0 above it, and in rows beyond the longest sequence.
     """
     steps = gate.transpose(0, 1).double()  # (T, B, H)
     length = steps.shape[0]
@@ -27,7 +29,9 @@ def carried(gate: Tensor) -> Tensor:
     products = steps.new_zeros(0, *steps.shape[1:])
     for t, gate_t in enumerate(steps):
         products = torch.cat((products * gate_t, torch.ones_like(gate_t)[None]))  # (t + 1, B, H)
-        means[t, : t + 1] = products.flatten(1).mean(1)
+        counts = slice(None) if lengths is None else lengths > t
+        if lengths is None or bool((lengths > t).any()):
+            means[t, : t + 1] = products[:, counts].flatten(1).mean(1)
     return means
 
 

@@ -9,9 +9,25 @@ import pytest
 import streamlit as st
 from conftest import Open
 from fake_service import VIEWS, FakeService, make_run
-from inside_results import CLIFF, FITS, FORECASTS, JACOBIANS, PREDICTIONS, RESULTS, TRIANGLE
+from inside_results import (
+    CLIFF,
+    FITS,
+    FORECASTS,
+    JACOBIANS,
+    PREDICTIONS,
+    RESULTS,
+    ROWS,
+    SPREAD,
+    TRIANGLE,
+    TRUNCATION,
+)
+from plotly import graph_objects as go
 from streamlit.testing.v1 import AppTest
 
+from dashboard.charts.jacobians import step_figure
+from dashboard.charts.triangle import triangle_figure
+from dashboard.charts.truncation import lag_words
+from dashboard.charts.truncation import words as truncation_words
 from dashboard.client import Client
 from dashboard.views import inside_gradients
 from dashboard.views import inside_results as drawings
@@ -24,6 +40,7 @@ from trainer.schema import (
     Inspect,
     Run,
     RunState,
+    Stretch,
     VectorSeries,
     ViewResult,
 )
@@ -148,6 +165,38 @@ def test_a_triangles_norm_is_that_of_what_was_measured_and_not_of_training(
     found = words(opened(open_page, run, "triangle", **{"triangle-show": "Wx/0"})).replace("*", "")
     assert f"{told}: its norm is 2.5." in found
     assert "training uses" not in found
+
+
+def test_a_reader_is_told_on_which_timesteps_of_padded_sequences_a_view_was_measured(
+    open_page: Open, fake: FakeService, run: Run
+) -> None:
+    uneven = Stretch(begins=[4, 9], lengths=[4, 4])
+    told = "the last 4 timesteps of each sequence, counted from the first of them"
+    fake.answers["triangle"] = TRIANGLE.model_copy(update={"stretch": uneven})
+    app = opened(open_page, run, "triangle")
+    assert f"Measured on {told}." in words(app)
+    assert "on those timesteps of these sequences" in words(
+        opened(open_page, run, "triangle", **{"triangle-show": "Wy"})
+    )
+    fake.answers["jacobians"] = JACOBIANS.model_copy(update={"stretch": uneven})
+    assert f"measured on {told}." in words(opened(open_page, run, "jacobians"))
+    assert axis_titles(triangle_figure(ROWS, begin=0, quantity="q", of_stretch=True)) == (
+        "step that the loss speaks to (timestep of the stretch)",
+        "loss (timestep of the stretch)",
+    )
+    assert (
+        axis_titles(step_figure(SPREAD, begin=0, color="#000", of_stretch=True))[0]
+        == "timestep of the stretch"
+    )
+    cut = TRUNCATION.model_copy(update={"stretch": uneven, "shortest": 2})
+    assert lag_words(cut).startswith(
+        "Of the last 4 timesteps of each sequence, and of their own full gradient"
+    )
+    assert "4 whole sequences of 2 to 4 timesteps" in truncation_words(cut)[1]
+
+
+def axis_titles(figure: go.Figure) -> tuple[str, str]:
+    return figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
 
 
 @pytest.mark.parametrize("away", ["start", "later"])

@@ -10,7 +10,8 @@ from conftest import Open
 from fake_service import FakeService, make_run
 from streamlit.testing.v1 import AppTest
 
-from trainer.schema import RunConfig, RunState, TrainingConfig
+from dashboard.client import Client
+from trainer.schema import Chance, RunConfig, RunState, TrainingConfig
 
 VIEW = "views/launch.py"
 
@@ -222,6 +223,19 @@ def test_cost_and_chance_are_told_before_the_launch_and_asked_once(
     assert fake.estimates == 1, "the name does not change what it costs"
     number(app, "model.hidden_size").set_value(8).run()
     assert fake.estimates == 2
+
+
+def test_the_chance_of_a_task_with_fixed_data_says_of_which_it_is(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = Chance(loss=0.56, error=0.5, training_loss=0.51, held_back="the 256 strings held back")
+    estimate = Client.estimate
+    monkeypatch.setattr(
+        Client, "estimate", lambda *given: estimate(*given).model_copy(update={"chance": chance})
+    )
+    told = words(open_page(VIEW))
+    assert "a loss of **0.56** (squared error) (**0.51** in training) and **50%**" in told
+    assert "on the 256 strings held back: that is chance level" in told
 
 
 def test_a_text_is_chosen_where_the_task_needs_one(open_page: Open, fake: FakeService) -> None:

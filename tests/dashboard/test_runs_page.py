@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.client import Client, Refused
 from dashboard.run_table import coloured, opened, rows_of, selected_after, table
 from dashboard.theme import MARKS, run_color, run_mark
-from trainer.schema import RunState, Summary
+from trainer.schema import Chance, RunState, Summary
 
 VIEW = "views/runs.py"
 
@@ -233,6 +233,16 @@ def test_the_table_says_how_a_run_stands_against_chance() -> None:
     assert (first["progress"], second["progress"]) == (100, 25)
     assert second["best_loss"] != second["best_loss"], "empty, not zero"
     assert (first["mark"], second["mark"]) == MARKS[:2] == (run_mark(1), run_mark(9))
+
+
+def test_the_table_never_says_all_or_nothing_of_what_is_not() -> None:
+    chance = Chance(loss=1.0, error=0.9998)
+    summary = Summary(best_validation_loss=0.9999, best_validation_error=0.9997, chance=chance)
+    runs = [make_run(n, summary=summary, step=step) for n, step in ((1, 1), (2, 1999), (3, 0), (4, 2000))]
+    rows = table(runs, lambda _, name: name).to_dict("records")
+    assert [row["progress"] for row in rows] == [1, 99, 0, 100]
+    for column in ("of_chance", "best_error", "chance_error"):
+        assert f"{rows[0][column]:.3g}" == "99.9"
 
 
 def test_a_mark_has_its_runs_colour() -> None:

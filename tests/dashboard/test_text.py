@@ -45,7 +45,9 @@ def test_number_shows_three_digits(value: float | None, shown: str) -> None:
     assert number(value) == shown
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.36, "36%"), (0.0042, "0.42%"), (0.0, "0%"), (None, "–")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.36, "36%"), (0.0042, "0.42%"), (0.0, "0%"), (0.996, "99.6%"), (None, "–")]
+)
 def test_share_is_a_percentage(value: float | None, shown: str) -> None:
     assert share(value) == shown
 

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from trainer.cli.app import err
 from trainer.cli.client import Client, ServiceAwayError, wait
-from trainer.cli.show import figure, percent
-from trainer.schema import Run, RunState
+from trainer.cli.show import figure
+from trainer.schema import Run, RunState, percent
 
 AWAY_SECONDS = 60.0
 """How long the service may be away before the bar gives up; the run itself goes on meanwhile."""
@@ -73,7 +73,7 @@ def figures(run: Run) -> str:
     parts = [f"loss {figure(summary.loss)}"] if summary.loss is not None else []
     if summary.validation_loss is not None:
         wrong = (
-            f" ({percent(summary.validation_error)} wrong)" if summary.validation_error is not None else ""
+            f" ({percent(summary.validation_error, 3)} wrong)" if summary.validation_error is not None else ""
         )
         parts.append(f"validation {figure(summary.validation_loss)}{wrong}")
     if summary.steps_per_second is not None:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from trainer.schema import ForecastSample, LogLine, Run, RunState, Sample, TextSample
+from trainer.schema import ForecastSample, LogLine, Run, RunState, Sample, TextSample, percent
 
 STYLES = {
     RunState.QUEUED: "cyan",
@@ -26,11 +26,6 @@ STYLES = {
 def figure(value: float | None) -> str:
     """A loss or a norm, in four significant digits."""
     return "–" if value is None else f"{value:.4g}"
-
-
-def percent(share: float | None) -> str:
-    """A share of 0 to 1 as a person reads it."""
-    return "–" if share is None else f"{100 * share:.3g}%"
 
 
 def ago(then: datetime) -> str:
@@ -67,7 +62,7 @@ def table(runs: Iterable[Run], *, whole_ids: bool = False) -> Table:
             Text(str(run.config.task.get("name"))),
             f"{run.step}/{run.config.training.steps}",
             figure(summary.best_validation_loss),
-            percent(summary.best_validation_error),
+            percent(summary.best_validation_error, 3),
             "–" if summary.steps_per_second is None else f"{summary.steps_per_second:.0f}",
             ago(run.created_at),
         )
@@ -78,6 +73,7 @@ def facts(run: Run) -> Table:
     """How a run went, one fact a row."""
     grid = Table.grid(padding=(0, 2))
     summary, chance = run.summary, run.summary.chance
+    of = f" on {chance.held_back}" if chance and chance.held_back else ""
 
     def add(what: str, value: str | Text) -> None:
         grid.add_row(Text(what, style="dim"), value)
@@ -91,18 +87,19 @@ def facts(run: Run) -> Table:
     if summary.parameters is not None:
         add("Parameters", f"{summary.parameters:,}")
     if summary.validation_loss is not None:
-        against = f" (chance {figure(chance.loss)})" if chance else ""
+        against = f" (chance {figure(chance.loss)}{of})" if chance else ""
         add("Validation loss", figure(summary.validation_loss) + against)
     if summary.validation_error is not None:
-        against = f" (chance {percent(chance.error)})" if chance and chance.error is not None else ""
-        add("Validation error", percent(summary.validation_error) + against)
-    if summary.test_total:
+        blind = None if chance is None else chance.error
+        against = "" if blind is None else f" (chance {percent(blind, 3)}{of})"
+        add("Validation error", percent(summary.validation_error, 3) + against)
+    if tested := summary.test_words:
         verdict = {True: ": solved", False: ": not solved", None: ""}[summary.solved]
-        add("Closing test", f"{summary.test_wrong:,} wrong of {summary.test_total:,} fresh ones{verdict}")
+        add("Closing test", tested + verdict)
     if summary.bits_per_character is not None:
         add("Bits per character", f"{summary.bits_per_character:.3f}")
     if summary.clip_rate is not None:
-        add("Clipped", f"{percent(summary.clip_rate)} of the updates")
+        add("Clipped", f"{percent(summary.clip_rate, 3)} of the updates")
     if summary.seconds is not None:
         add("Training time", f"{summary.seconds:.1f} s")
     if summary.steps_per_second is not None:

@@ -14,9 +14,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from models.base import Network, named_tensors
+from models.base import Network, from_named_tensors, named_tensors
 from trainer.config import Resolved
-from trainer.schema import RunConfig, Series, VectorSeries, Wire
+from trainer.schema import RunConfig, Series, Stretch, VectorSeries, Wire
 from trainer.scoring import as_learnt
 from trainer.seeds import generator
 from trainer.tasks.base import Batch, Task
@@ -37,7 +37,8 @@ class ProbeSettings(ViewSettings):
     sequences: int = Field(default=4, ge=1, le=64)
     """How many sequences to measure on: always the same ones, drawn for that alone."""
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=1000)
-    """How many timesteps to measure, the last ones; empty is automatic: as many as take about a second."""
+    """How many timesteps to measure, the last ones of each sequence; empty is automatic: as many as take
+    about a second."""
 
 
 class Meaningless(Exception):  # noqa: N818  an answer, not an error
@@ -63,33 +64,41 @@ class Recorded:
 class Probe:
     """A stretch of fresh sequences with the loss that training would give them.
 
-    The network runs free: one that is taught in training, by teacher forcing, hears its own outputs here.
+    Each sequence's own last timesteps: sequences of different lengths are padded to the longest one, and what
+    is padding is no part of any stretch. The network runs free: one that is taught in training, by teacher
+    forcing, hears its own outputs here.
 
     Args:
         task: judges outputs.
         batch: whole sequences.
         network: reads what comes before the stretch.
-        length: the stretch is the last so many timesteps.
+        length: the stretch is the last so many timesteps of each sequence, or all of a shorter one.
     """
 
     def __init__(self, task: Task, batch: Batch, network: Network[Any], length: int | None = None) -> None:
         self.task = task
-        self.begin = 0 if length is None else max(0, batch.length - length)
-        """The timestep of the sequence with which the stretch begins."""
         self._count = batch.scored_count()
-        self.state: Any = None
+        self.batch, self.begins = batch.last(length)
+        """Of the stretches alone; and the (B,) timesteps of their sequences at which they begin."""
+        self.lengths = self.batch.lengths()
+        """(B,) how many timesteps each stretch has; later ones in the batch are padding."""
+        self.state = _states_before(network, batch.inputs, self.begins)
         """Before the stretch; None is the initial one."""
-        if self.begin:
-            with torch.no_grad():
-                _, self.state = network(batch.inputs[:, : self.begin], None, self.begin)
-            lost = max(0, self.begin - batch.first)
-            batch = Batch(
-                inputs=batch.inputs[:, self.begin :],
-                targets=batch.targets[:, lost:],
-                first=max(0, batch.first - self.begin),
-                mask=None if batch.mask is None else batch.mask[:, lost:],
-            )
-        self.batch = batch
+
+    @property
+    def stretch(self) -> Stretch:
+        """Which timesteps these are, for a reader."""
+        return Stretch(begins=self.begins.tolist(), lengths=self.lengths.tolist())
+
+    @property
+    def begin(self) -> int:
+        """The timestep that the first one of the stretch is in every sequence; 0 where they differ."""
+        first = int(self.begins[0])
+        return first if bool((self.begins == first).all()) else 0
+
+    def apart(self, values: Tensor) -> list[Tensor]:
+        """(T, B, ...) values of all timesteps to those of each sequence's own, (its T, 1, ...)."""
+        return [values[:length, b : b + 1] for b, length in enumerate(self.lengths.tolist())]
 
     def loss(self, outputs: Tensor) -> Tensor:
         """(B, T, O) outputs of the stretch to the share that it has in the mean loss of its sequences."""
@@ -104,6 +113,22 @@ class Probe:
         """(B, T - first)"""
         batch = self.batch.to(outputs.device, outputs.dtype)  # an analysis may compute in float64
         return self.task.scored_losses(outputs[:, batch.first :], batch)
+
+
+def _states_before(network: Network[Any], x: Tensor, begins: Tensor) -> Any:
+    """The state of each sequence before its own timestep, (B,); None where that is the first for all."""
+    if not bool(begins.any()):
+        return None
+    found = state = network.initial_state(len(x))
+    read = 0
+    for begin in sorted(set(begins.tolist())):
+        if begin > read:
+            with torch.no_grad():
+                _, state = network(x[:, read:begin], state, begin - read)
+        here, read, before = (begins == begin)[:, None], begin, dict(named_tensors(found))
+        now = {name: torch.where(here, held, before[name]) for name, held in named_tensors(state)}
+        found = from_named_tensors(found, now)
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -134,10 +159,13 @@ class Subject:
         return self.resolved.network().to(next(self.network.parameters()).dtype).eval()
 
     def drawn(self, sequences: int, seed: int | None = None) -> Batch:
-        """The first sequences of the run's own probe, or of that of another seed, as the task scores them."""
+        """The first sequences of the run's own probe, or of that of another seed, as the task scores them.
+
+        No longer than the longest of them.
+        """
         drawn = max(sequences, self.config.analysis.probe_size)
         source = generator(self.config.seed if seed is None else seed, "probe")
-        batch = self.task.draw_validation(drawn, source).rows(0, sequences)
+        batch, _ = self.task.draw_validation(drawn, source).rows(0, sequences).last()
         return batch.to(torch.device("cpu"), next(self.network.parameters()).dtype)
 
     def learnt(self, sequences: int) -> Batch:

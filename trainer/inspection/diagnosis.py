@@ -22,7 +22,7 @@ from trainer.inspection.fading import (
     told,
     unfitted,
 )
-from trainer.schema import DiagnosisView, Series
+from trainer.schema import DiagnosisView, Series, percent
 
 NEAR_CHANCE = 0.03
 """A loss within this share of chance is that of chance."""
@@ -89,7 +89,7 @@ def _loss(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
         times = f"{ratio:,.0f}" if 100 <= ratio < 1e6 else f"{ratio:.3g}"
         yield f"{said} is {times} times what guessing gives, {chance:.3g}: it is worse than chance."
     else:
-        yield f"{said} is {_percent(loss / chance)} of what guessing gives, {chance:.3g}."
+        yield f"{said} is {percent(loss / chance)} of what guessing gives, {chance:.3g}."
 
 
 def _radii(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
@@ -118,14 +118,14 @@ def _saturation(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
             lost, end = (low, floor) if keeps_at == ceiling else (high, ceiling)
             if lost > OFTEN:
                 yield (
-                    f"The {words(name)} stands near {end:g} {_percent(lost)} of the time: little of what was "
+                    f"The {words(name)} stands near {end:g} {percent(lost)} of the time: little of what was "
                     "remembered is kept."
                 )
         elif low + high > OFTEN:
             some = 0.1 * (low + high)
             ends = " or ".join(f"{end:g}" for end, share in ((floor, low), (ceiling, high)) if share > some)
             yield (
-                f"The {words(name)} is saturated, near {ends}, {_percent(low + high)} of the time: what "
+                f"The {words(name)} is saturated, near {ends}, {percent(low + high)} of the time: what "
                 "drives it hardly learns."
             )
 
@@ -148,19 +148,12 @@ def _clipping(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
     if subject.config.training.clip is None or not values:
         return
     numbers["clip rate"] = rate = sum(values) / len(values)
-    share, plural = "none" if rate == 0 else _percent(rate), "s" * (len(values) > 1)
+    share, plural = "none" if rate == 0 else percent(rate), "s" * (len(values) > 1)
     yield f"The gradient was clipped at {share} of the last {len(values):,} update{plural}."
 
 
 def _values(series: Series | None) -> list[float]:
     return [] if series is None else [value for value in series.value if value is not None]
-
-
-def _percent(share: float) -> str:
-    """``24%``; never 0%, nor 100% of what is not all of it."""
-    if share < 0.01:
-        return "under 1%"
-    return "over 99%" if 0.99 < share < 1 else f"{100 * share:.0f}%"
 
 
 SPEC = ViewSpec(

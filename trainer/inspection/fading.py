@@ -154,12 +154,12 @@ def last_loss_gradient(subject: Subject) -> Gradient | None:
     cost = probe.length * subject.network.multiplications_per_timestep()
     batch = at_last(probe.rows(0, max(1, int(MULTIPLICATIONS / cost))))
     double = copy.deepcopy(subject.network).double().eval()
-    loss = Probe(subject.task, batch, double).loss
+    whole = Probe(subject.task, batch, double)
     is_last = bool((batch.lengths() == batch.length).all())
     return Gradient(
         of=f"the gradient of the last {'' if is_last else 'scored '}timestep's loss alone",
         step=subject.step,
-        norms=state_gradient_norms(double, batch.inputs.double(), None, loss),
+        norms=state_gradient_norms(double, whole.batch.inputs.double(), None, whole.loss),
         bits=64,
         last=_first_scored(batch),
         early=_earliest(batch),

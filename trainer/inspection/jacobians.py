@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from models.base import Network
 from models.bptt.jacobians import (
@@ -36,7 +38,8 @@ class JacobiansSettings(ProbeSettings):
     sequences: int = Field(default=1, ge=1, le=16)
     """How many sequences to measure on, always the same ones; what is shown is their mean."""
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=500)
-    """How many timesteps to measure, the last ones; empty is automatic: as many as take about a second."""
+    """How many timesteps to measure, the last ones of each sequence; empty is automatic: as many as take
+    about a second."""
 
 
 def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
@@ -61,12 +64,14 @@ def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
             f"the Jacobians of a state of {size:,} numbers would take too much memory",
             f"choose a length of {most} or less" if most > 1 else "choose a run with a smaller state",
         )
-    jacobians = step_jacobians(network, x, probe.state)
+    each = probe.apart(step_jacobians(network, x, probe.state))
+    exponents = [lyapunov_exponents(one, min(EXPONENTS, size), len(one) // 4) for one in each]
     return JacobiansView(
         begin=probe.begin,
-        step=_spread(torch.linalg.svdvals(jacobians).log(), exponentiate=True),
-        product=_spread(product_log_singular_values(jacobians)),
-        lyapunov=curve(lyapunov_exponents(jacobians, min(EXPONENTS, size), len(jacobians) // 4).mean(0)),
+        stretch=probe.stretch,
+        step=_spread([torch.linalg.svdvals(one).log() for one in each], exponentiate=True),
+        product=_spread([product_log_singular_values(one) for one in each]),
+        lyapunov=curve(torch.cat(exponents).mean(0)),
         spectra=_spectra(network, MOST_SPECTRA),
         spectra_at_start=_spectra(subject.fresh(), MOST_SPECTRA // 4),
         has_spectra=bool(network.recurrent_matrices()),
@@ -74,9 +79,12 @@ def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
     )
 
 
-def _spread(logs: Tensor, exponentiate: bool = False) -> Spread:
-    """(T, B, S) logarithms, the largest first; their means over B."""
-    parts = (part.mean(1) for part in (logs[..., 0], logs[..., logs.shape[2] // 2], logs[..., -1]))
+def _spread(logs: Sequence[Tensor], exponentiate: bool = False) -> Spread:
+    """(T, 1, S) logarithms of each sequence, the largest first; their means over those that are so long."""
+    padded = pad_sequence([one[:, 0] for one in logs])  # (T, B, S)
+    counts = torch.tensor([sum(len(one) > t for one in logs) for t in range(len(padded))])
+    means = padded.sum(1) / counts[:, None]
+    parts = (means[:, 0], means[:, means.shape[1] // 2], means[:, -1])
     largest, median, smallest = (curve(part.exp() if exponentiate else part) for part in parts)
     return Spread(largest=largest, median=median, smallest=smallest)
 

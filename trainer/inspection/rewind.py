@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from trainer.callbacks import BlockCallback
 from trainer.checkpoint import set_random_state
+from trainer.cursor import begun_anew
 from trainer.errors import errors_of
 from trainer.inspection.base import Subject, ViewError, ViewSettings, ViewSpec, number
 from trainer.module import RecurrentTraining, Update
@@ -91,7 +92,9 @@ def compute(subject: Subject, settings: RewindSettings) -> RewindView:
     if "learning_rate" in changes:
         for group in other["optimizer"]["param_groups"]:
             group["lr"] = wanted.learning_rate
-    note = _cut_anew(other["cursor"]) if {"k1", "k2"} & set(changes) else ""
+    note = ""
+    if cut := {"k1", "k2"} & set(changes):
+        other["cursor"], note = _cut_anew(subject, wanted, other["cursor"], min(cut))
     begin, updates = snapshot["step"], settings.updates or _quick_updates(subject)
     return RewindView(
         steps=list(range(begin + 1, begin + updates + 1)),
@@ -115,21 +118,45 @@ def _quick_updates(subject: Subject) -> int:
     return max(2, min(50, int(0.5 / seconds)))
 
 
-def _cut_anew(cursor: dict[str, Any]) -> str:
-    """Let a cursor begin its batch again, since windows of another size do not meet the old ones' ends."""
-    cursor["tail"] = cursor["taught_tail"] = None
-    if not cursor["index"]:
-        return ""
-    cursor["index"] = 0
-    return "The other future begins the batch that was under way anew: its windows have other ends."
+def _cut_anew(
+    subject: Subject, wanted: TrainingConfig, stored: dict[str, Any], field: str
+) -> tuple[dict[str, Any], str]:
+    """Let a cursor begin its batch again, from the state with which it began: windows of another size do not
+    meet the old ones' ends. And a note for the reader."""
+    carries = subject.task.streaming and wanted.carry_state
+    try:
+        anew = begun_anew(stored, carries)
+    except LookupError:
+        raise ViewError(
+            field,
+            getattr(wanted, field),
+            "this checkpoint, of an earlier version, was taken within a batch and does not hold the state "
+            "with which the batch began",
+            "choose another checkpoint, or leave k1 and k2 as they were",
+        ) from None
+    notes = []
+    if stored["index"]:
+        whence = "from the state with which it began" if carries else "from the initial state"
+        notes.append(
+            f"The other future begins the batch that was under way anew, {whence}: its windows have other "
+            "ends."
+        )
+    held = 0 if anew["tail"] is None else anew["tail"].shape[1]
+    if carries and wanted.k1 is not None and wanted.k2 is not None and wanted.k2 - wanted.k1 > held:
+        notes.append(
+            f"Its first window has {held} timesteps of history, all that the checkpoint holds, and not "
+            f"{wanted.k2 - wanted.k1}."
+        )
+    if wanted.update_every > 1:
+        notes.append(f"An update has {wanted.update_every} windows in both futures.")
+    return anew, " ".join(notes)
 
 
 def _future(subject: Subject, training: TrainingConfig, snapshot: dict[str, Any], updates: int) -> Future:
     end = snapshot["step"] + updates
-    config = subject.config.model_copy(
-        update={"training": training.model_copy(update={"steps": max(training.steps, end)})}
-    )
-    module = training_module(subject.resolved.network(), subject.resolved, config, pauses=[end])
+    config = subject.config.model_copy(update={"training": training})
+    # Past the run's last update, its schedule goes on as if it had gone by its own number of updates.
+    module = training_module(subject.resolved.network(), subject.resolved, config, pauses=[end], until=end)
     module.resume_from(snapshot)
     collected = _Collect(end, subject.stored["random"])
     for quiet in ("pytorch_lightning", "lightning", "lightning_fabric"):

@@ -14,8 +14,8 @@ class TriangleSettings(ProbeSettings):
     """Settings of the triangle."""
 
     length: int | None = Field(default=None, title="Length (timesteps)", ge=2, le=300)
-    """How many timesteps to measure, the last ones; empty is automatic: as many as take about a
-    second. Twice as many take four times as long."""
+    """How many timesteps to measure, the last ones of each sequence; empty is automatic: as many as take
+    about a second. Twice as many take four times as long."""
     paths: bool = Field(
         default=False, title="Paths apart", json_schema_extra={"only_if": {"model.state_parts": {"above": 1}}}
     )
@@ -39,6 +39,7 @@ def compute(subject: Subject, settings: TriangleSettings) -> TriangleView:
     }
     return TriangleView(
         begin=probe.begin,
+        stretch=probe.stretch,
         states={name: grid(norms) for name, norms in whole.states.items()},
         weights={role: grid(norms) for role, norms in whole.weights.items()},
         totals={role: number(float(gradient.norm())) for role, gradient in whole.gradient.items()},
@@ -49,7 +50,7 @@ def compute(subject: Subject, settings: TriangleSettings) -> TriangleView:
             }
             for field in apart
         },
-        carried={name: grid(carried(gate)) for name, gate in kept.items()},
+        carried={name: grid(carried(gate, probe.lengths)) for name, gate in kept.items()},
     )
 
 

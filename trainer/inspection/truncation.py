@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -30,8 +31,8 @@ class TruncationSettings(ProbeSettings):
     """Settings of the truncation truth meter."""
 
     length: int | None = Field(default=None, title="Lags taken apart over (timesteps)", ge=2, le=1000)
-    """How many timesteps to take apart lag by lag, the last ones; empty is automatic: as many as take about a
-    second. The run's own k1 and k2, and the sweep, are measured on whole sequences."""
+    """How many timesteps to take apart lag by lag, the last ones of each sequence; empty is automatic: as
+    many as take about a second. The run's own k1 and k2, and the sweep, are measured on whole sequences."""
     k1: int | None = Field(default=None, title="Backward every, k1", ge=1)
     """Timesteps between two backward passes in the sweep of k2; empty is the run's own k1. Backward after
     every timestep, k1 = 1, is always shown."""
@@ -52,14 +53,13 @@ def compute(subject: Subject, settings: TruncationSettings) -> TruncationView:
     heard = [heard[t] and t >= losses_from for t in range(length)]
     whole = Probe(subject.task, batch, subject.network)
 
-    stretch = Probe(
-        subject.task, batch, subject.network, settings.length or _affordable_lags(_heard(batch), affordable)
-    )
+    lags_of = settings.length or _affordable_lags(_heard_back(batch), affordable)
+    stretch = Probe(subject.task, batch, subject.network, lags_of)
     lags = by_lag(subject.network, stretch.batch.inputs, stretch.state, stretch.losses)
 
     k1 = settings.k1 or training.k1
     k1 = None if k1 is None else min(k1, length)
-    if k1 == 1 and stretch.begin == 0 and losses_from == 0:
+    if k1 == 1 and not stretch.stretch.is_cut and losses_from == 0:
         k1 = None  # the lags say it at every k2
     swept = [] if k1 is None else _affordable_reaches(length, k1, heard, affordable // 2)
     cuts = [*([own_cut] if own_cut else []), *(windows(length, k1, k2) for k2 in swept)]
@@ -67,8 +67,9 @@ def compute(subject: Subject, settings: TruncationSettings) -> TruncationView:
     own, sweep = (measured[0], measured[1:]) if own_cut else ({}, measured)
     roles = [*lags[0].norm, truncation.ALL]
     return TruncationView(
-        sequences=sequences,
+        sequences=int((batch.lengths() > losses_from).sum()),
         length=length,
+        shortest=int(batch.lengths().min()),
         losses_from=losses_from,
         own_k1=training.k1,
         own_k2=training.k2,
@@ -80,6 +81,7 @@ def compute(subject: Subject, settings: TruncationSettings) -> TruncationView:
         k2=swept,
         sweep={role: _matches([match[role] for match in sweep]) for role in roles} if swept else {},
         begin=stretch.begin,
+        stretch=stretch.stretch,
         lags=list(range(len(lags))),
         lag_norms={role: [number(lag.norm[role]) for lag in lags] for role in lags[0].norm},
         each_step={role: _matches([lag.so_far[role] for lag in lags]) for role in roles},
@@ -90,6 +92,14 @@ def _heard(batch: Batch) -> list[bool]:
     """(T,) whether any sequence is scored at a timestep."""
     scored = [True] * (batch.length - batch.first) if batch.mask is None else batch.mask.any(0).tolist()
     return [False] * batch.first + scored
+
+
+def _heard_back(batch: Batch) -> list[bool]:
+    """(T,) whether any sequence is scored so many timesteps before its own last one."""
+    back = batch.lengths()[:, None] - 1 - torch.arange(batch.length)  # (B, T)
+    asked = back - batch.first
+    scored = (asked >= 0) if batch.mask is None else (asked >= 0) & batch.mask.gather(1, asked.clamp(min=0))
+    return scored.any(0).tolist()
 
 
 def _work(cut: Sequence[Window], heard: Sequence[bool]) -> int:
@@ -119,9 +129,14 @@ def _affordable_reaches(length: int, k1: int, heard: Sequence[bool], most: int) 
 
 
 def _affordable_lags(heard: Sequence[bool], most: int) -> int:
-    """How many of the last timesteps can be taken apart: every loss meets every step before it there."""
+    """How many of the last timesteps can be taken apart: every loss meets every step before it there.
+
+    Args:
+        heard: whether there is a loss, from the last timestep backwards.
+        most: pairs of a loss and a step.
+    """
     losses = pairs = 0
-    for length, is_heard in enumerate(reversed(heard)):
+    for length, is_heard in enumerate(heard):
         losses += is_heard
         pairs += losses
         if pairs > most or length == MOST_LAGS:

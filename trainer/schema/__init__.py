@@ -31,6 +31,8 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
+from trainer.schema.percent import as_percent as as_percent
+from trainer.schema.percent import percent as percent
 from trainer.schema.runs import Channel as Channel
 from trainer.schema.runs import CorpusInfo as CorpusInfo
 from trainer.schema.runs import EigenvalueSeries as EigenvalueSeries
@@ -71,6 +73,7 @@ from trainer.schema.views import RewindView as RewindView
 from trainer.schema.views import SaturationShares as SaturationShares
 from trainer.schema.views import SpectrumView as SpectrumView
 from trainer.schema.views import Spread as Spread
+from trainer.schema.views import Stretch as Stretch
 from trainer.schema.views import SurgerySide as SurgerySide
 from trainer.schema.views import SurgeryView as SurgeryView
 from trainer.schema.views import TriangleView as TriangleView

@@ -8,11 +8,25 @@ from trainer.schema.base import Wire
 
 
 class Chance(Wire):
-    """The best blind guess: never looks at the inputs that matter."""
+    """The best blind guess: never looks at the inputs that matter.
+
+    On the data of validation, which are those of the closing test too.
+    """
 
     loss: float
     error: float | None = None
-    """Share of wrong units, 0 to 1; None where a task has no right and wrong."""
+    """Share of wrong units, 0 to 1, of the guess that has the fewest, which need not be that with the least
+    loss; None where a task has no right and wrong."""
+    training_loss: float | None = None
+    """The loss on the data of training, with losses where training has them; None where it is not known."""
+    held_back: str | None = None
+    """What the data of validation are drawn from, ``the 256 strings held back``; empty where every sequence
+    is made anew, None where that is not known."""
+
+    @property
+    def data(self) -> str:
+        """On which data a network is validated, for a reader; empty where that is not known."""
+        return "fresh sequences" if self.held_back == "" else self.held_back or ""
 
 
 class Letter(Wire):

@@ -175,7 +175,7 @@ class TrainingConfig(Wire):
         ge=1,
         json_schema_extra={**ADVANCED, "topic": "Validation and end"},
     )
-    """Updates between two validations on fresh sequences."""
+    """Updates between two validations on sequences that training never reads."""
     stop_when_solved: bool = Field(
         default=False,
         json_schema_extra={
@@ -184,7 +184,8 @@ class TrainingConfig(Wire):
             "only_if": {"task.solvable": True},
         },
     )
-    """End early once the task's own success rule holds on 10,000 fresh sequences."""
+    """End early once the task's own success rule holds on 10,000 sequences that training
+    never reads."""
     patience: int | None = Field(
         default=None,
         title="Early stopping (validations)",
@@ -254,7 +255,7 @@ class AnalysisConfig(Wire):
         json_schema_extra={**ADVANCED, "only_if": {"task.length": True, "task.streaming": False}},
     )
     """After training, test on longer and longer sequences: the task's own length, twice, four times, up to
-    this one, 1,000 fresh sequences each. Empty is off."""
+    this one, 1,000 sequences each. Empty is off."""
 
 
 class RunConfig(Wire):

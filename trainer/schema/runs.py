@@ -51,7 +51,7 @@ class RunPatch(Wire):
 
 
 class LengthVerdict(Wire):
-    """A test of the trained network on fresh sequences of another length than it was trained on."""
+    """A test of the trained network on sequences of another length than it was trained on."""
 
     length: int
     """As the task's own setting ``length`` has it."""
@@ -85,15 +85,24 @@ class Summary(Wire):
     seconds: float | None = None
     """Training time over all attempts."""
     solved: bool | None = None
-    """Whether the task's success rule held at the last test on many fresh sequences."""
+    """Whether the task's success rule held at the last test on many sequences that training never read."""
     solved_at: int | None = None
     test_loss: float | None = None
     test_wrong: int | None = None
     test_total: int | None = None
-    """The closing test: wrong units among this many fresh ones."""
+    """The closing test: wrong units among this many."""
     bits_per_character: float | None = None
     lengths: list[LengthVerdict] | None = None
     """After training: how the network does on longer sequences, by length."""
+
+    @property
+    def test_words(self) -> str:
+        """What the closing test found, and on which data; empty before it."""
+        if not self.test_total:
+            return ""
+        held_back = None if self.chance is None else self.chance.held_back
+        which = f" drawn from {held_back}" if held_back else " fresh ones" if held_back == "" else ""
+        return f"{self.test_wrong or 0:,} wrong of {self.test_total:,}{which}"
 
 
 class Run(Wire):

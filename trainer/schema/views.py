@@ -16,12 +16,44 @@ Grid = list[list[float | None]]
 """Rows of numbers; None where one is not finite."""
 
 
+class Stretch(Wire):
+    """Which timesteps were measured: each sequence's own last ones, none of the padding after its end."""
+
+    begins: list[int]
+    """By sequence: its timestep, from 0, with which row 0 stands."""
+    lengths: list[int]
+    """By sequence: how many timesteps were measured."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether some timesteps came before, unmeasured."""
+        return any(self.begins)
+
+    @property
+    def has_several_begins(self) -> bool:
+        """Whether row 0 stands for a different timestep in each sequence."""
+        return len(set(self.begins)) > 1
+
+    @property
+    def words(self) -> str:
+        """For a reader, who counts timesteps from 1; empty for sequences that are whole and equally long."""
+        shortest, longest, first = min(self.lengths), max(self.lengths), self.begins[0]
+        if self.has_several_begins:
+            fewer = "" if shortest == longest else " (all of a shorter one)"
+            return f"the last {longest:,} timesteps of each sequence{fewer}, counted from the first of them"
+        if shortest != longest:
+            return f"each sequence to its own end, {shortest:,} to {longest:,} timesteps"
+        return f"timesteps {first + 1:,} to {first + longest:,}" if first else ""
+
+
 class TriangleView(Wire):
     """Row t, column k: what the loss at t says at step k; 0 above the diagonal."""
 
     kind: Literal["triangle"] = "triangle"
     begin: int
-    """The timestep of the sequence that row 0 and column 0 stand for."""
+    """The timestep of the sequence that row 0 and column 0 stand for; 0 where ``stretch`` has several."""
+    stretch: Stretch | None = None
+    """Which timesteps these are."""
     states: dict[str, Grid]
     """‖dE_t/ds_k‖ by field and layer, ``"h/0"``."""
     weights: dict[str, Grid]
@@ -57,7 +89,9 @@ class TruncationView(Wire):
     sequences: int
     """How many were measured; of very long ones fewer than were asked for."""
     length: int
-    """Their timesteps."""
+    """Timesteps of the longest."""
+    shortest: int | None = None
+    """Timesteps of the shortest."""
     losses_from: int
     """Whole sequences were measured at ``own`` and in the sweep, but only the losses from this timestep on: 0
     for all of them, more where windows overlap too much."""
@@ -74,7 +108,10 @@ class TruncationView(Wire):
     sweep: dict[str, Matches]
     begin: int
     """From this timestep on the gradient was taken apart by lag, as if none had come before it: ``lags``,
-    ``lag_norms`` and ``each_step`` are of that stretch, and of its own full gradient."""
+    ``lag_norms`` and ``each_step`` are of that stretch, and of its own full gradient. 0 where
+    ``stretch`` has several."""
+    stretch: Stretch | None = None
+    """Which timesteps were taken apart by lag."""
     lags: list[int]
     """0, 1, 2, …: how many steps back."""
     lag_norms: dict[str, Curve]
@@ -142,10 +179,14 @@ class JacobiansView(Wire):
 
     kind: Literal["jacobians"] = "jacobians"
     begin: int
+    """The timestep of the sequence that the first one stands for; 0 where ``stretch`` has several."""
+    stretch: Stretch | None = None
+    """Which timesteps these are."""
     step: Spread
-    """Of ∂s_t/∂s_{t-1}, by timestep from ``begin``."""
+    """Of ∂s_t/∂s_{t-1}, by timestep from ``begin``; over the sequences that have not ended before."""
     product: Spread
-    """Of ∂s_T/∂s_{T-lag}, by lag from 1, as natural logarithms; None for one that is 0."""
+    """Of ∂s_T/∂s_{T-lag}, T being each sequence's own last timestep, by lag from 1, as natural logarithms;
+    None for one that is 0. Over the sequences that are so long."""
     lyapunov: Curve
     """The largest exponents, per timestep."""
     spectra: dict[str, SpectrumView]

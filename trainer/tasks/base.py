@@ -85,6 +85,33 @@ class Batch(NamedTuple):
         """The sequences [begin, end) alone."""
         return Batch(*(part[begin:end] if isinstance(part, Tensor) else part for part in self))  # type: ignore[arg-type]
 
+    def last(self, length: int | None = None) -> tuple[Batch, Tensor]:
+        """The last ``length`` timesteps of each sequence, or all; what follows its end is not among them.
+
+        Returns:
+            The batch of these stretches, each from its own timestep on, without the padding that all have;
+            where one is shorter than another its inputs after its end are 0. And (B,) int64, the timestep
+            at which each begins.
+        """
+        lengths = self.lengths()
+        begins = torch.zeros_like(lengths) if length is None else (lengths - length).clamp(min=0)
+        width, lead = int((lengths - begins).max()), max(0, self.first - int(begins.max()))
+        places = begins[:, None] + torch.arange(width, device=lengths.device)  # (B, width)
+        inside = places < lengths[:, None]
+        rows = torch.arange(len(lengths), device=lengths.device)[:, None]
+        asked = (places - self.first)[:, lead:]  # which of the targets
+        is_target = (asked >= 0) & inside[:, lead:]
+        asked = asked.clamp(0, self.targets.shape[1] - 1)
+        read = self.inputs[rows, places.clamp(max=self.length - 1)]
+        stretch = Batch(
+            inputs=torch.where(inside[:, :, None], read, 0),
+            targets=self.targets[rows, asked],
+            first=lead,
+            mask=None if self.mask is None else is_target & self.mask[rows, asked],
+            informative=None if bool(begins.any()) else self.informative,
+        )
+        return stretch, begins
+
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Batch:
         """The batch on ``device``, its floating-point numbers in ``dtype`` where one is given."""
         moved = (t.to(device, non_blocking=True) if isinstance(t, Tensor) else t for t in self)
@@ -123,10 +150,27 @@ class Task(ABC):
     counts_characters: ClassVar[bool] = False
     """Whether the loss is nats per character, so that bits per character can be told."""
 
+    held_back: str = ""
+    """What ``draw_validation`` draws from, in words, where that is a fixed set; empty: all are made anew."""
+
     @property
     @abstractmethod
     def chance(self) -> Chance:
-        """Loss and error rate of the best blind guess: one that never looks at the informative inputs."""
+        """Loss and error rate of the best blind guess: one that never looks at the informative inputs.
+
+        On data as ``draw_validation`` gives them. The guess with the fewest errors may be another one than
+        that with the least loss. Where data are fixed, a guesser knows those of training alone.
+        """
+
+    @property
+    def training_chance(self) -> float:
+        """The same for the loss on data as ``draw`` gives them."""
+        return self.chance.loss
+
+    @property
+    def last_chance(self) -> float | None:
+        """The same where the last scored output of each sequence alone is learnt from; None: not known."""
+        return None
 
     @abstractmethod
     def draw(self, batch_size: int, generator: Generator) -> Batch:

@@ -47,6 +47,8 @@ class Digits(Task):
     held-out ones. Its loss is close to ln 10 = 2.303, its error to 90%.
     """
 
+    held_back = f"the {HELD_OUT} images held back"
+
     input_size = 1
     output_size = CLASSES
     loss_kind = "cross_entropy"
@@ -65,12 +67,17 @@ class Digits(Task):
 
     @property
     def chance(self) -> Chance:
-        counts = self._training[1].bincount(minlength=CLASSES).double()
-        shares = self._validation[1].bincount(minlength=CLASSES).double() / HELD_OUT
-        return Chance(
-            loss=float(-(shares * (counts / counts.sum()).log()).sum()),
-            error=float(1 - shares[counts.argmax()]),
-        )
+        known, asked = _shares(self._training[1]), _shares(self._validation[1])
+        return Chance(loss=float(-(asked * known.log()).sum()), error=float(1 - asked[known.argmax()]))
+
+    @property
+    def training_chance(self) -> float:
+        known = _shares(self._training[1])
+        return float(-(known * known.log()).sum())
+
+    @property
+    def last_chance(self) -> float:
+        return self.training_chance
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         return _drawn(*self._training, batch_size, generator)
@@ -112,6 +119,11 @@ def _images() -> tuple[Tensor, Tensor]:
 
     pixels, labels = load_digits(return_X_y=True)
     return torch.from_numpy(pixels).float() / BRIGHTEST, torch.from_numpy(labels).long()
+
+
+def _shares(labels: Tensor) -> Tensor:
+    """How often each class occurs, (10,)."""
+    return labels.bincount(minlength=CLASSES).double() / len(labels)
 
 
 def _drawn(sequences: Tensor, labels: Tensor, batch_size: int, generator: Generator) -> Batch:

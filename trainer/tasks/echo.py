@@ -58,6 +58,10 @@ class Echo(Task):
     def chance(self) -> Chance:
         return Chance(loss=math.log(self.input_size), error=1 - 1 / self.input_size)
 
+    @property
+    def last_chance(self) -> float:
+        return math.log(self.input_size)
+
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         symbols = torch.randint(self.input_size, (batch_size, self.length), generator=generator)
         return Batch(

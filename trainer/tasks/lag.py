@@ -63,6 +63,10 @@ class Lag(Task):
     def chance(self) -> Chance:
         return Chance(loss=math.log(2) / self.length, error=0.5)
 
+    @property
+    def last_chance(self) -> float:
+        return math.log(2)
+
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         which = torch.randint(2, (batch_size,), generator=generator)
         sequences = self._sequence.repeat(batch_size, 1)  # (B, T + 1)

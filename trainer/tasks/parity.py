@@ -53,6 +53,10 @@ class Parity(Task):
     def chance(self) -> Chance:
         return Chance(loss=math.log(2), error=0.5)
 
+    @property
+    def last_chance(self) -> float:
+        return math.log(2)
+
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         bits = torch.randint(2, (batch_size, self.length), generator=generator)
         return Batch(

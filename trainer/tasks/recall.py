@@ -45,6 +45,10 @@ class Recall(Task):
         """Of a guesser that knows when to be silent, and gives each symbol the same chance when it is not."""
         return self.pattern * math.log(self.alphabet) / self.length
 
+    @property
+    def last_chance(self) -> float:
+        return math.log(self.alphabet)
+
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         pattern = torch.randint(self.alphabet, (batch_size, self.pattern), generator=generator)
         symbols = torch.full((batch_size, self.length), self.alphabet)

@@ -44,9 +44,11 @@ class Series(Task):
     deviation) of the training part alone. A missing number is taken to be the one before it; missing ones at
     the beginning and the end are left out.
 
-    Chance: always the training part's mean, which is 0. Its squared error on validation windows, and how
-    often it is off by more than half a spread, are computed over all windows. ``same_as_before`` is the
-    squared error of the better guess that nothing changes.
+    Chance: who knows the training part, and always says the same number. For the loss that is the training
+    part's mean, 0; for the error, the number within half a spread of which most of the training part lies.
+    The squared error of the one on validation windows (on the training part it is about 1; elsewhere more,
+    where the series has moved), and how often the other is wrong there, are computed over all windows.
+    ``same_as_before`` is the squared error of the better guess that nothing changes.
     """
 
     input_size = output_size = 1
@@ -54,6 +56,7 @@ class Series(Task):
     loss_unit = "squared error, in spreads"
     error_unit = "wrong forecasts"
     solvable = False
+    held_back = "the last fifth of the series, held back"
 
     def __init__(self, config: SeriesConfig, text: str) -> None:
         """Raises SettingError (corpus, column or length) where there is nothing to forecast."""
@@ -61,7 +64,7 @@ class Series(Task):
             parts = _standardised(text, config.column)
         except TableError as error:
             raise SettingError("corpus", config.corpus, error.problem, error.remedy) from None
-        self.column, self.mean, self.spread, training, self._last_fifth = parts
+        self.column, self.mean, self.spread, self._first_part, self._last_fifth = parts
         spare = len(self._last_fifth) - 1
         if spare < config.length:
             raise SettingError(
@@ -71,16 +74,33 @@ class Series(Task):
                 f"choose a length of {spare} or less, or a longer series",
             )
         self.length = config.length
-        self._training = training.unfold(0, self.length + 1, 1)
+        self._training = self._first_part.unfold(0, self.length + 1, 1)
         self._validation = self._last_fifth.unfold(0, self.length + 1, 1)
 
     @cached_property
     def chance(self) -> Chance:
         targets = self._last_fifth[1:].double()
+        off = (targets - self._likeliest).abs()
         return Chance(
             loss=self._over_windows(targets.square()),
-            error=self._over_windows((targets.abs() > TOLERANCE).double()),
+            error=self._over_windows((off > TOLERANCE).double()),
         )
+
+    @cached_property
+    def training_chance(self) -> float:
+        return self._over_windows(self._first_part[1:].double().square())
+
+    @cached_property
+    def _likeliest(self) -> float:
+        """The middle of the numbers that lie within the tolerance of one and the same, where most do."""
+        targets = self._first_part[1:].double()
+        ordered, order = targets.sort()
+        weights = torch.cat(
+            (torch.zeros(1, dtype=torch.float64), self._windows(len(targets))[order].cumsum(0))
+        )
+        ends = torch.searchsorted(ordered, ordered + 2 * TOLERANCE, right=True)
+        first = int((weights[ends] - weights[:-1]).argmax())
+        return float(ordered[first] + ordered[ends[first] - 1]) / 2
 
     @cached_property
     def same_as_before(self) -> float:
@@ -88,14 +108,18 @@ class Series(Task):
         return self._over_windows(self._last_fifth.double().diff().square())
 
     def _over_windows(self, of_targets: Tensor) -> float:
-        """The mean over all validation windows of what each target has, (N,): those inside are in many.
+        """The mean over all windows of one part of what each of its targets has, (N,)."""
+        windows = self._windows(len(of_targets))
+        return float((of_targets * windows).sum() / windows.sum())
+
+    def _windows(self, targets: int) -> Tensor:
+        """In how many windows each of a part's targets is: those inside are in many.
 
         Counted rather than laid out: a long series has more numbers in its windows than memory.
         """
-        place = torch.arange(len(of_targets))
-        most = min(self.length, len(self._validation))
-        windows = torch.minimum(place + 1, len(of_targets) - place).clamp(max=most).double()
-        return float((of_targets * windows).sum() / windows.sum())
+        place = torch.arange(targets)
+        most = min(self.length, targets - self.length + 1)
+        return torch.minimum(place + 1, targets - place).clamp(max=most).double()
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         return _drawn(self._training, batch_size, generator)
@@ -234,7 +258,8 @@ SPEC = TaskSpec(
         "Upload a CSV file and choose a column, or begin with 309 years of sunspots, whose eleven-year "
         "rhythm never repeats exactly. The last fifth of the series is kept for validation. Numbers are "
         "standardised: less the mean of the training part, divided by its spread (standard deviation). The "
-        "chance line is the guess that every number is that mean. “Same as before” is a stronger guess, and "
+        "chance line is the guess that every number is that mean; for the error, the one number that most of "
+        "the training part lies near. “Same as before” is a stronger guess, and "
         "its error is told beside each sample: a network that does no better has only learnt to repeat. A "
         "forecast counts as wrong when it is off by more than half a spread. The samples also show the "
         "network going on alone from its own forecasts. A short series is soon learnt by heart: then the "

@@ -43,6 +43,7 @@ class TextStream(Task):
     loss_kind = "cross_entropy"
     streaming = True
     solvable = False
+    held_back = "the last tenth of the text, held back"
 
     symbol: ClassVar[str]
     """What the text consists of, for readers: ``"character"``."""
@@ -70,6 +71,7 @@ class TextStream(Task):
         self.input_size = self.output_size = size
         training, self._validation_ids = ids[:cut], ids[cut:]
         self._chance = _blind_guess(training, self._validation_ids, size)
+        self._training_chance = _entropy(training, size)
         self._ring = cut
         # The ring, cut open and continued, so that row p of the (N, T + 1) view is the text from place p on.
         beyond = torch.arange(length) % cut
@@ -80,6 +82,15 @@ class TextStream(Task):
     @property
     def chance(self) -> Chance:
         return self._chance
+
+    @property
+    def training_chance(self) -> float:
+        return self._training_chance
+
+    @property
+    def last_chance(self) -> float:
+        """Nearly: from lap to lap of the ring, other symbols stand at the last timestep."""
+        return self._training_chance
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         del generator  # the stream has its own order
@@ -177,6 +188,12 @@ def training_part(symbols: int) -> int:
 def small_integer(size: int) -> torch.dtype:
     """The type for ids under ``size``: two bytes each where they do, since a text may have 20 million."""
     return torch.int16 if size <= torch.iinfo(torch.int16).max else torch.int32
+
+
+def _entropy(ids: Tensor, size: int) -> float:
+    """In nats, of the shares in which symbols occur."""
+    shares = ids.bincount(minlength=size).double() / len(ids)
+    return float(-torch.special.xlogy(shares, shares).sum())
 
 
 def _blind_guess(training: Tensor, validation: Tensor, size: int) -> Chance:

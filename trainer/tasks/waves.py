@@ -45,8 +45,9 @@ class Waves(Task):
     these are not.
 
     Chance: of all constants, 0 has the least squared error, the variance, which is 1 for every period since
-    phases are uniform. The mean squared error of a constant over one sequence is never that small, so all
-    sequences are wrong.
+    phases are uniform. The mean squared error of a constant over one sequence is hardly ever that small, so
+    all sequences are wrong: of 200,000 with 20 values each, the shortest, the best constant has 15 right at
+    most, and none of 30 values.
     """
 
     input_size = 1
@@ -61,6 +62,10 @@ class Waves(Task):
     @property
     def chance(self) -> Chance:
         return Chance(loss=1.0, error=1.0)
+
+    @property
+    def last_chance(self) -> float:
+        return 1.0
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         shape = (batch_size, self.waves, 1)

@@ -170,7 +170,50 @@ def test_chance_is_a_level_line_at_the_tasks_own_value(y_type: Any) -> None:
     line = trace(loss_figure(METRIC_POINTS, color=BLUE, chance=CHANCE, y_type=y_type), "chance")
     assert list(line.y) == [1 / 24, 1 / 24]
     assert list(line.x) == [10, 40]
-    assert line.name == "chance 0.0417"
+    assert line.name == "chance in validation 0.0417"
+
+
+def test_chance_lines_say_of_which_data_they_are() -> None:
+    reber = Chance(loss=0.56, error=0.5, training_loss=0.51, held_back="the 256 strings held back")
+    figure = loss_figure(METRIC_POINTS, color=BLUE, chance=reber)
+    assert [(t.uid, t.name) for t in figure.data if "chance" in t.uid] == [
+        ("chance-training", "chance in training 0.51"),
+        ("chance", "chance in validation 0.56"),
+    ]
+    assert trace(figure, "validation").name == "validation (the 256 strings held back)"
+    errors = error_figure(METRIC_POINTS, color=BLUE, chance=reber)
+    assert trace(errors, "chance").name == "chance in validation 50%"
+    assert trace(errors, "error").name == "validation (the 256 strings held back)"
+
+    alike = Chance(loss=1.386, error=0.996, training_loss=1.386, held_back="")
+    figure = loss_figure(METRIC_POINTS, color=BLUE, chance=alike)
+    assert trace(figure, "chance").name == "chance in training and validation 1.39"
+    assert trace(figure, "validation").name == "validation (fresh sequences)"
+    assert trace(error_figure(METRIC_POINTS, color=BLUE, chance=alike), "chance").name.endswith("99.6%")
+
+    curves = {"1": Curve(name="a", color=BLUE, series=METRIC_POINTS["loss"])}
+    for metric, level, name in (
+        ("loss", 0.51, "chance in training 0.51"),
+        ("validation/loss", 0.56, "chance in validation 0.56"),
+        ("validation/error", 50, "chance in validation 50%"),
+    ):
+        line = trace(metric_figure(curves, metric=metric, chances=[reber, reber]), "chance")
+        assert (line.y[0], line.name) == (level, name)
+
+
+def test_a_test_at_each_length_stands_beside_the_chance_at_that_length() -> None:
+    blind = {20: 0.5, 40: 0.75, 80: 0.9}
+    verdicts = [
+        verdict.model_copy(update={"chance": Chance(loss=1.0, error=blind[verdict.length])})
+        for verdict in VERDICTS
+    ]
+    curve = LengthCurve(name="a", color=BLUE, verdicts=verdicts, trained=(20, 20))
+    line = trace(length_figure({"1": curve}, unit="wrong sequences", chance=0.5), "chance")
+    assert (list(line.x), list(line.y)) == ([20, 40, 80], [50, 75, 90])
+    assert line.name == "chance at each length"
+    other = LengthCurve(name="b", color=BLUE, verdicts=VERDICTS, trained=(20, 20))
+    both = length_figure({"1": curve, "2": other}, unit="wrong sequences")
+    assert "chance" not in [t.uid for t in both.data]  # not the same for both
 
 
 def test_error_and_its_chance_are_drawn_in_percent() -> None:

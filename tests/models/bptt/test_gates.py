@@ -130,3 +130,15 @@ def test_saturation_counts_the_time_near_each_end() -> None:
     assert found.high.tolist() == [0.25, 0.5]
     of_tanh = saturation(2 * values - 1, floor=-1)
     assert (of_tanh.low.tolist(), of_tanh.high.tolist()) == (found.low.tolist(), found.high.tolist())
+
+
+def test_what_is_carried_is_a_mean_over_the_sequences_that_have_not_ended() -> None:
+    gate, lengths = torch.rand(3, 6, H, generator=torch.Generator().manual_seed(1)), torch.tensor([2, 5, 4])
+    found = carried(gate, lengths)
+    for t in range(6):
+        for k in range(6):
+            there = [
+                float(gate[b, k + 1 : t + 1].double().prod(0).mean()) for b in range(3) if t < lengths[b]
+            ]
+            expected = sum(there) / len(there) if there and k <= t else 0.0
+            assert float(found[t, k]) == pytest.approx(expected)

@@ -15,7 +15,7 @@ from trainer.inspection.base import Recorded, Subject
 from trainer.inspection.child import Question, subject_of
 from trainer.inspection.diagnosis import DiagnosisSettings, compute
 from trainer.inspection.fading import course
-from trainer.schema import DiagnosisView, Series, VectorSeries
+from trainer.schema import DiagnosisView, Series, VectorSeries, percent
 
 ELMAN = {"name": "elman", "hidden_size": 5}
 ADDING_30 = {"name": "adding", "length": 30}
@@ -283,7 +283,7 @@ def test_an_uneven_gradient_has_no_pace_and_a_level_one_keeps_its_size() -> None
         (1.5, "is 1.5 times what guessing gives, 0.0417: it is worse than chance"),
         (6000.0, "is 6,000 times what guessing gives"),
         (0.24, "is 24% of what guessing gives, 0.0417"),
-        (0.001, "is under 1% of what guessing gives"),
+        (0.001, "is 0.1% of what guessing gives"),
     ],
 )
 def test_a_loss_is_told_beside_what_guessing_gives(ratio: float, said: str) -> None:
@@ -362,4 +362,4 @@ def test_both_ends_are_named_where_a_unit_goes_to_both() -> None:
     with torch.no_grad():
         _, states = subject.network.unroll(subject.drawn(16).inputs)
     share = float((torch.stack([state.h[0] for state in states]).abs() > 0.8).double().mean())
-    assert f"{100 * share:.0f}% of the time" in told or "over 99% of the time" in told
+    assert f"{percent(share)} of the time" in told

@@ -230,3 +230,42 @@ def test_a_cursor_restored_anywhere_continues_with_the_same_windows(stop_after: 
         for one, other in zip(go(unbroken), go(restored), strict=True):
             assert torch.equal(one, other)
         assert restored.sequences == unbroken.sequences
+
+
+def test_how_a_batch_began_is_known_to_whoever_goes_on_within_it_and_never_made_up() -> None:
+    net = network("elman")
+
+    def cursor() -> Cursor:  # type: ignore[type-arg]
+        task = Regression(20, streaming=True)
+        return Cursor(
+            net, task, batch_size=B, k1=6, k2=15, generator=torch.Generator(), device=torch.device("cpu")
+        )  # type: ignore[arg-type]
+
+    def go(walker: Cursor) -> None:  # type: ignore[type-arg]
+        work = walker.next()
+        with torch.no_grad():
+            _, kept = forward_window(net, work.inputs, work.state, work.lead, work.history)  # type: ignore[arg-type]
+        walker.advance(kept)
+
+    first = cursor()
+    for _ in range(4):
+        go(first)
+    between = first.state_dict()["state"]
+    go(first)
+    stored = first.state_dict()
+    assert torch.equal(stored["begun"]["h/0"], between["h/0"])
+    assert not torch.equal(stored["state"]["h/0"], between["h/0"])
+    second = cursor()
+    second.load_state_dict(stored)
+    assert torch.equal(second.state_dict()["begun"]["h/0"], between["h/0"])
+    go(second)
+    assert torch.equal(second.state_dict()["begun"]["h/0"], between["h/0"])
+
+    old = cursor()
+    old.load_state_dict({key: value for key, value in stored.items() if key != "begun"})
+    for _ in range(2):  # to the end of the batch that was under way
+        assert "begun" not in old.state_dict()
+        go(old)
+    go(old)
+    go(old)
+    assert "begun" in old.state_dict()
