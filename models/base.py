@@ -70,6 +70,8 @@ class Network(nn.Module, ABC, Generic[State]):
     """For a field of the state whose old value a gate multiplies at each timestep: that gate's letter."""
     keeps_at: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """For the letter of a gate that shares a memory out between old and new: where all of the old stays."""
+    mere_units: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType({})
+    """Fields of the state that only say in which unit others are kept, and which: no loss hears of that."""
     letters: ClassVar[Mapping[str, Letter]] = MappingProxyType({})
     """Words for what ``gates`` and ``clampable`` give that is no field of the state; and for Ws where another
     matrix stands in its place."""
@@ -131,6 +133,13 @@ class Network(nn.Module, ABC, Generic[State]):
             outputs.append(y_t)
             states.append(state)
         return torch.stack(outputs, dim=1), states
+
+    def in_fixed_units(self, state: State) -> State:
+        """The same numbers, with gradients by what a state means: its ``mere_units`` are constants.
+
+        A change that reaches a unit reaches what is kept in it instead.
+        """
+        return state
 
     def state_gradients(
         self, x: Tensor, state: State | None, loss: Callable[[Tensor], Tensor]

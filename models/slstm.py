@@ -85,6 +85,7 @@ class SLSTM(RecurrentNetwork[SLSTMState]):
     """
 
     state_type = SLSTMState
+    mere_units = MappingProxyType({"m": frozenset({"c", "n"})})
     keeps_at = MappingProxyType({"f": 1.0, "i": 0.0})
     letters = MappingProxyType(
         {
@@ -146,12 +147,21 @@ class SLSTM(RecurrentNetwork[SLSTMState]):
         gates = _Gates(i=(under.i - m).exp(), f=(kept - m).exp(), z=under.z.tanh(), o=under.o.sigmoid())
         return gates, m
 
+    def in_fixed_units(self, state: SLSTMState) -> SLSTMState:
+        fixed = tuple(m.detach() for m in state.m)
+        grown = [(m - unit).exp() for m, unit in zip(state.m, fixed, strict=True)]  # 1, with a gradient
+        c = tuple(c * factor for c, factor in zip(state.c, grown, strict=True))
+        n = tuple(n * factor for n, factor in zip(state.n, grown, strict=True))
+        return SLSTMState(state.h, c, n, fixed)
+
     def state_gradients(
         self, x: Tensor, state: SLSTMState | None, loss: Callable[[Tensor], Tensor]
     ) -> dict[str, Tensor]:
         """By autograd; those of m, which are 0 but for rounding, are set to 0."""
         gradients = super().state_gradients(x, state, loss)
-        return {name: g.zero_() if name.startswith("m/") else g for name, g in gradients.items()}
+        return {
+            name: g.zero_() if name.split("/")[0] in self.mere_units else g for name, g in gradients.items()
+        }
 
 
 def _gates(stacked: Tensor) -> _Gates:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
+
+from trainer.norms import cosine, largest_entry, total_norm
 
 
 class Clipped(NamedTuple):
     """Zero-dimensional tensors on the gradients' device, so that a GPU need not be waited for."""
 
     before: Tensor
-    """The gradient's norm over all parameters at once."""
+    """The gradient's norm over all parameters at once, float64 where the device has that."""
     after: Tensor
     acted: Tensor
     """Bool: whether any gradient was changed."""
@@ -24,7 +24,7 @@ class Clipped(NamedTuple):
 
 @torch.no_grad()
 def clip_gradients(
-    gradients: Sequence[Tensor], rule: Literal["norm", "value"] | None, threshold: float
+    gradients: list[Tensor], rule: Literal["norm", "value"] | None, threshold: float
 ) -> Clipped:
     """Clip in place and measure both sides.
 
@@ -33,19 +33,31 @@ def clip_gradients(
     1e-6 to g, and so ends slightly below the threshold; this does not.) ``value``: every entry is cut to
     [-threshold, threshold], which can bend the gradient's direction. None: nothing is changed.
     """
-    before = get_total_norm(gradients)
+    before = total_norm(gradients)
     if rule == "norm":
+        acted = before > threshold
+        if before.device.type == "cpu" and not bool(acted):
+            return Clipped(before, before, acted)
         # 0 / 0 cannot arise: a zero norm divides to infinity and is clamped to 1.
-        scale = (threshold / before).clamp(max=1.0)
-        torch._foreach_mul_(list(gradients), scale)
-        return Clipped(before, before * scale, before > threshold)
+        factor = (threshold / before).clamp(max=1.0)
+        _multiply(gradients, factor)
+        return Clipped(before, before * factor, acted)
     if rule == "value":
-        acted = torch.stack([gradient.abs().max() for gradient in gradients]).max() > threshold
+        acted = largest_entry(gradients) > threshold
         uncut = [gradient.clone() for gradient in gradients]
         for gradient in gradients:
             gradient.clamp_(-threshold, threshold)
-        after = get_total_norm(gradients)
-        together = torch.stack([torch.sum(u * g) for u, g in zip(uncut, gradients, strict=True)]).sum()
-        norms = before * after  # 0 for a gradient of 0, which is not bent
-        return Clipped(before, after, acted, torch.where(norms > 0, together / norms, 1.0))
+        after = total_norm(gradients)
+        return Clipped(before, after, acted, cosine(uncut, gradients, (before, after)))
     return Clipped(before, before, torch.zeros_like(before, dtype=torch.bool))
+
+
+def _multiply(gradients: list[Tensor], factor: Tensor) -> None:
+    """In place, by a factor that may be smaller than any number of the gradients' own type: in two parts."""
+    smallest = torch.finfo(gradients[0].dtype).tiny ** 0.5
+    if factor.device.type == "cpu" and float(factor) > smallest:
+        torch._foreach_mul_(gradients, factor)
+        return
+    part = factor.clamp(min=smallest)
+    torch._foreach_mul_(gradients, part)
+    torch._foreach_mul_(gradients, factor / part)

@@ -27,6 +27,7 @@ from trainer.clipping import Clipped, clip_gradients
 from trainer.cursor import Cursor, Work
 from trainer.lengths import RandomLengths
 from trainer.noise import GradientNoise
+from trainer.norms import to_widest
 from trainer.optimizers import make_optimizer
 from trainer.schedules import changes, learning_rate
 from trainer.schema import TrainingConfig
@@ -298,8 +299,8 @@ class RecurrentTraining(pl.LightningModule):
         if not pending:
             return []
         columns = zip(*((p.loss_sum, *p.clip[:3]) for p in pending), strict=True)
-        kind = self.dtype_of_numbers or torch.float32
-        fetched = torch.stack([torch.stack(column).to(kind) for column in columns])  # (4, updates)
+        # A norm may be beyond the range of the numbers that it is one of.
+        fetched = torch.stack([to_widest(torch.stack(column)) for column in columns])  # (4, updates)
         omegas = [p.omega for p in pending if p.omega is not None]
         values = iter(torch.stack(omegas).tolist() if omegas else [None] * len(pending))
         bent = [p.clip.cosine for p in pending if p.clip.cosine is not None]

@@ -12,7 +12,13 @@ from dashboard.charts.eigenvalues import (
     matrix_title,
 )
 from dashboard.charts.gradient_norms import gradient_norm_figure
-from dashboard.charts.jacobians import exponent_figure, product_figure, step_figure
+from dashboard.charts.jacobians import (
+    exponent_figure,
+    exponent_words,
+    hidden_words,
+    product_figure,
+    step_figure,
+)
 from dashboard.charts.weights import role_title
 from dashboard.components.live_plot import live_plot
 from dashboard.text import share
@@ -62,19 +68,24 @@ def draw_jacobians(look: Look, found: JacobiansView) -> None:
             )
             heading("Eigenvalues of Ws", why)
     with right:
-        heading("Lyapunov exponents", "Below 0 small changes of the state fade, above 0 they grow: chaos.")
-        live_plot(
-            exponent_figure(found.lyapunov, color=look.color),
-            key="plot-lyapunov",
-            description="The largest Lyapunov exponents",
-            file_name=f"run-{look.run.number}-lyapunov",
-        )
+        heading("Lyapunov exponents", exponent_words(found.lyapunov))
+        if found.lyapunov is not None:
+            live_plot(
+                exponent_figure(found.lyapunov, color=look.color),
+                key="plot-lyapunov",
+                description="The largest Lyapunov exponents, with bars from the lowest to the highest start",
+                file_name=f"run-{look.run.number}-lyapunov",
+            )
     stretch = found.stretch
     if stretch is not None and stretch.words:
-        st.caption(f"Exponents and singular values: measured on {stretch.words}.")
+        st.caption(f"Singular values: measured on {stretch.words}.")
     left, right = st.columns(2, gap="large")
     with left:
-        heading("One step", "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it.")
+        heading(
+            "One step",
+            "Above 1 a step stretches a gradient in some direction, below 1 it shrinks it."
+            f"{hidden_words(found.step)}",
+        )
         live_plot(
             step_figure(
                 found.step,

@@ -77,7 +77,7 @@ def descend(
     for _ in range(updates + 1):
         here = surface(place[0], place[1], steps)
         gradient = torch.stack((here.of_w, here.of_b))
-        norm = gradient.norm()
+        norm = torch.hypot(here.of_w, here.of_b)
         places.append(place)
         losses.append(here.loss)
         norms.append(norm)

@@ -1,6 +1,7 @@
 """The Jacobian of one timestep, ∂s_t/∂s_{t-1}, and of many in a row: what makes gradients vanish or explode.
 
-S is the length of the whole state of one sequence: all its fields and layers in a row.
+S is the length of the whole state of one sequence: all its fields and layers in a row, but for those that are
+mere units of others.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.base import Network, State, from_named_tensors, named_history
-from models.bptt.precise import laboratory, one_step
+from models.base import Network, State, from_named_tensors, named_history, named_tensors
+from models.bptt.lyapunov import is_meaningful
+from models.bptt.precise import laboratory, leaf
 
 AT_ONCE = 2**22
 """Numbers of gradients that are under way at once: 32 MB."""
@@ -28,8 +30,8 @@ def step_jacobians(network: Network[Any], x: Tensor, state: State | None) -> Ten
 
     Returns:
         (T, B, S, S) float64: row i, column j is the change of number i of the new state with
-        number j of the old one. A network without memory gives S = 0. There are T·B·S² numbers: ask for few
-        sequences.
+        number j of the old one, in units that stay as they are. A network without memory gives S = 0.
+        There are T·B·S² numbers: ask for few sequences.
     """
     own, x, states, _ = laboratory(network, x, state)
     batch, length, _ = x.shape
@@ -38,10 +40,13 @@ def step_jacobians(network: Network[Any], x: Tensor, state: State | None) -> Ten
         return x.new_zeros(length, batch, 0, 0)
     # All timesteps form one batch: a step treats sequences apart.
     joined = {name: torch.cat(tensors) for name, tensors in past.items()}
+    leaves = {name: leaf(tensor) for name, tensor in joined.items() if is_meaningful(own, name)}
     with torch.enable_grad():
-        step = one_step(own, x.transpose(0, 1).flatten(0, 1), from_named_tensors(states[0], joined))
-        numbers = torch.cat(list(step.after.values()), dim=1)  # (T·B, S)
-    before, rows = list(step.before.values()), []
+        state = from_named_tensors(states[0], {**joined, **leaves})
+        _, made = own.step(x.transpose(0, 1).flatten(0, 1), state)
+        after = dict(named_tensors(own.in_fixed_units(made)))
+        numbers = torch.cat([after[name] for name in leaves], dim=1)  # (T·B, S)
+    before, rows = list(leaves.values()), []
     size = numbers.shape[1]
     for some in torch.eye(size).to(numbers).chunk(1 + size * numbers.numel() // AT_ONCE):  # (R, S)
         found = torch.autograd.grad(
@@ -55,6 +60,22 @@ def step_jacobians(network: Network[Any], x: Tensor, state: State | None) -> Ten
         )
         rows.append(torch.cat(found, dim=2))  # (R, T·B, S)
     return torch.cat(rows).transpose(0, 1).reshape(length, batch, size, size)
+
+
+def log_singular_values(matrices: Tensor, multiplied: int = 1) -> Tensor:
+    """Singular values of (..., S, S) matrices.
+
+    Args:
+        matrices: each the product of so many, which rounding has met as often.
+        multiplied: how many.
+
+    Returns:
+        (..., S) natural logarithms, the largest first. Values too small beside the largest one to be told
+        from rounding are -inf.
+    """
+    values: Tensor = torch.linalg.svdvals(matrices)
+    noise = multiplied * matrices.shape[-1] * torch.finfo(values.dtype).eps * values[..., :1]
+    return torch.where(values > noise, values, 0).log()
 
 
 def product_log_singular_values(jacobians: Tensor) -> Tensor:
@@ -71,47 +92,13 @@ def product_log_singular_values(jacobians: Tensor) -> Tensor:
     product = torch.eye(size).to(jacobians).expand(batch, size, size)
     scale = product.new_zeros(batch, 1)  # the product is e^scale times what is kept, which stays near 1
     found = []
-    for jacobian in jacobians.flip(0):
+    for lag, jacobian in enumerate(jacobians.flip(0), start=1):
         product = product @ jacobian
         largest = product.abs().amax((1, 2)) if size else scale[:, 0]
         safe = torch.where(largest > 0, largest, 1)
         product, scale = product / safe[:, None, None], scale + safe.log()[:, None]
-        values: Tensor = torch.linalg.svdvals(product)
-        noise = size * torch.finfo(values.dtype).eps * values[:, :1]
-        found.append(torch.where(values > noise, values, 0).log() + scale)
+        found.append(log_singular_values(product, multiplied=lag) + scale)
     return torch.stack(found) if found else product.new_zeros(length, batch, size)
-
-
-def lyapunov_exponents(jacobians: Tensor, count: int = 1, settle: int = 0) -> Tensor:
-    """The largest Lyapunov exponents along a sequence, by the QR method (Benettin et al. 1980).
-
-    The mean rate, per timestep, at which a small change of the state grows (above 0: chaos, gradients
-    explode) or fades (below 0: gradients vanish) in the direction that grows fastest, the next fastest, and
-    so on. Of these timesteps alone, not of infinitely many.
-
-    Args:
-        jacobians: (T, B, S, S) of all timesteps in order.
-        count: how many exponents, up to S.
-        settle: at first the directions are random, and turn to those that grow fastest; so many timesteps,
-            0 to T - 1, are left to that and not counted.
-
-    Returns:
-        (B, count) in nats per timestep; -inf for a direction that is wiped out.
-    """
-    length, batch, size, _ = jacobians.shape
-    if not 0 <= settle < length:
-        raise ValueError(f"settle is {settle}; there are {length} timesteps: give 0 to {length - 1}")
-    if not 0 < count <= size:
-        raise ValueError(f"count is {count}; this state has {size} numbers: give 1 to {size}")
-    # Any directions will do, but axes might be left alone by a sparse Jacobian; fewer are the first of more.
-    start = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    directions = torch.linalg.qr(start[:, :count].to(jacobians)).Q.expand(batch, size, count)
-    total = jacobians.new_zeros(batch, count)
-    for t, jacobian in enumerate(jacobians):
-        directions, stretch = torch.linalg.qr(jacobian @ directions)
-        if t >= settle:
-            total = total + stretch.diagonal(dim1=1, dim2=2).abs().log()
-    return total / (length - settle)
 
 
 class Spectrum(NamedTuple):

@@ -78,11 +78,15 @@ def omega(network: Network[Any], x: Tensor, state: State | None, loss: Callable[
         _, after = network.step(x.transpose(0, 1).flatten(0, 1), from_named_tensors(start, read))
         made = [tensor for _, tensor in named_tensors(after)]
         arriving = _held_apart(made, [totals[name].flatten(0, 1) for name in read], before)
+        # Only ratios are asked for: in units of its largest number no row has a square that is lost.
+        unit = torch.cat(arriving, dim=1).abs().amax(1)
+        safe = unit.where(unit > 0, 1.0)[:, None]
+        arriving = [part / safe for part in arriving]
         sent = torch.autograd.grad(
             made, before, arriving, create_graph=True, allow_unused=True, materialize_grads=True
         )
         length = _squared_norm(arriving)
-        counts = length >= SMALLEST
+        counts = length.sqrt() * unit >= SMALLEST**0.5
         kept = _squared_norm(sent) / length.where(counts, 1.0)
         value = (kept - 1).square().where(counts, 0.0).sum() / counts.sum().clamp(min=1)
         gradients = torch.autograd.grad(

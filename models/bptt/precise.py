@@ -81,6 +81,7 @@ def norms(tensor: Tensor) -> Tensor:
     times as long.
     """
     rows = tensor.flatten(1)
+    rows = rows.cpu() if rows.device.type == "mps" else rows  # Apple's GPUs have no float64
     found: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
     if tensor.dtype != torch.float64:
         return found

@@ -29,7 +29,8 @@ class Triangle(NamedTuple):
     """Row t, column k, from 0; above the diagonal (k > t) all is 0: no loss hears of the future."""
 
     states: dict[str, Tensor]
-    """(T, T) by field and layer, ``"h/0"``: ‖dE_t/ds_k‖ over (B, H), the total derivative."""
+    """(T, T) by field and layer, ``"h/0"``: ‖dE_t/ds_k‖ over (B, H), the total derivative. Exactly 0 of a
+    mere unit of others, of which autograd gives the rounding of paths that cancel."""
     weights: dict[str, Tensor]
     """(T, T) by weight role, ``"Ws/0"``: the norm of what step k contributes to dE_t/dW."""
     gradient: dict[str, Tensor]
@@ -88,6 +89,8 @@ def triangle(
             seed = seeds[:, k] * (rows[chunk] == k).to(x)[:, None, None]  # (R, B, O)
             totals, passed, deltas = back(seed, [a[chunk] for a in arriving.values()])
             for name, total in zip(arriving, totals, strict=True):
+                if _cancels(own, name.split("/")[0], through):
+                    continue
                 result.states[name][rows[chunk], k] = norms(total)
             for role, delta in deltas.items():
                 result.weights[role][rows[chunk], k] = back.norms(role, delta)
@@ -163,6 +166,14 @@ class _StepBack:
         """The gradient by a matrix, all rows added up."""
         whole = delta.sum(0)
         return whole.t() @ self._vectors[role] if role in self._vectors else whole
+
+
+def _cancels(network: Network[Any], field: str, through: Collection[str] | None) -> bool:
+    """Whether a field is the unit of others, and all of them are open, or none."""
+    if field not in network.mere_units:
+        return False
+    group = {field, *network.mere_units[field]}
+    return through is None or group <= set(through) or group.isdisjoint(through)
 
 
 def _joined(parts: list[Tensor], dim: int = 0) -> Tensor:

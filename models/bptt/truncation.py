@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.base import Network, State, detach, from_named_tensors, named_tensors
-from models.bptt.precise import output_gradient
+from models.bptt.precise import norms, output_gradient
 
 Window = tuple[int, int, int]
 """(start, begin, end): timesteps [start, end) are read, the losses of [begin, end) count once each."""
@@ -161,7 +161,7 @@ def compare(gradient: dict[str, Tensor], full: dict[str, Tensor]) -> dict[str, M
 
 
 def _match(ours: Tensor, full: Tensor) -> Match:
-    norm, true_norm = float(ours.norm()), float(full.norm())
+    norm, true_norm = norms(torch.stack((ours, full))).tolist()
     nan = float("nan")
     return Match(
         # Each made one long first, so that a faded gradient's square does not underflow.

@@ -10,6 +10,7 @@ from trainer.schema import (
     CreditView,
     DecaySeries,
     DiagnosisView,
+    Exponents,
     ForecastSample,
     Future,
     GatesView,
@@ -88,11 +89,21 @@ CREDIT = CreditView(
 )
 SPREAD = Spread(largest=[1.1, 1.2], median=[0.5, 0.4], smallest=[0.1, None])
 SPECTRUM = SpectrumView(real=[0.5, -0.5], imaginary=[0.1, -0.1], radius=0.51, norm=0.6)
+EXPONENTS = Exponents(
+    mean=[-0.1, -0.2, None],
+    lowest=[-0.12, -0.21, None],
+    highest=[-0.08, -0.19, None],
+    wiped_out=[0, 0, 4],
+    starts=4,
+    warm_up=250,
+    timesteps=1000,
+    has_settled=True,
+)
 JACOBIANS = JacobiansView(
     begin=0,
     step=SPREAD,
     product=SPREAD,
-    lyapunov=[-0.2, -0.1],
+    lyapunov=EXPONENTS,
     spectra={"Ws/0": SPECTRUM},
     spectra_at_start={"Ws/0": SPECTRUM},
     has_spectra=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from models.bptt.gates import carried
+from models.bptt.precise import norms
 from models.bptt.triangle import triangle
 from trainer.inspection.base import ProbeSettings, Subject, ViewSpec, grid, number, quick_length
 from trainer.schema import TriangleView
@@ -40,13 +41,13 @@ def compute(subject: Subject, settings: TriangleSettings) -> TriangleView:
     return TriangleView(
         begin=probe.begin,
         stretch=probe.stretch,
-        states={name: grid(norms) for name, norms in whole.states.items()},
-        weights={role: grid(norms) for role, norms in whole.weights.items()},
-        totals={role: number(float(gradient.norm())) for role, gradient in whole.gradient.items()},
+        states={name: grid(found) for name, found in whole.states.items()},
+        weights={role: grid(found) for role, found in whole.weights.items()},
+        totals={role: number(float(norms(gradient[None]))) for role, gradient in whole.gradient.items()},
         paths={
             field: {
-                name: grid(norms)
-                for name, norms in triangle(network, x, state, probe.losses, {field}).states.items()
+                name: grid(found)
+                for name, found in triangle(network, x, state, probe.losses, {field}).states.items()
             }
             for field in apart
         },

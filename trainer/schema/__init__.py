@@ -58,6 +58,7 @@ from trainer.schema.views import CreditView as CreditView
 from trainer.schema.views import Curve as Curve
 from trainer.schema.views import DecaySeries as DecaySeries
 from trainer.schema.views import DiagnosisView as DiagnosisView
+from trainer.schema.views import Exponents as Exponents
 from trainer.schema.views import Future as Future
 from trainer.schema.views import GatesView as GatesView
 from trainer.schema.views import GeneratedView as GeneratedView

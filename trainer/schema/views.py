@@ -144,7 +144,7 @@ class CreditView(Wire):
 
 
 class Spread(Wire):
-    """Singular values, geometric means over sequences; None for 0."""
+    """Singular values, geometric means over sequences; None for 0, or what cannot be told from it."""
 
     largest: Curve
     median: Curve
@@ -174,6 +174,28 @@ class NormBound(Wire):
     may_explode: bool
 
 
+class Exponents(Wire):
+    """Lyapunov exponents from several starts, the largest first; natural logarithms, per timestep."""
+
+    mean: Curve
+    """Over the starts; None for −∞."""
+    lowest: Curve
+    """Of the starts; None for −∞."""
+    highest: Curve
+    """Of the starts; None for −∞."""
+    wiped_out: list[int]
+    """For each: in how many starts its direction is wiped out, which makes it −∞: nothing of a change in it
+    can be told from rounding."""
+    starts: int
+    """Independent measurements: sequences of their own, and random directions."""
+    warm_up: int
+    """Timesteps that did not count, in which the directions turned to where they belong."""
+    timesteps: int
+    """The window: timesteps that count, in each start."""
+    has_settled: bool
+    """Whether the starts, and the two halves of the window, agree to 5%, or to 0.002 per timestep."""
+
+
 class JacobiansView(Wire):
     """What one timestep, and many in a row, do to a gradient."""
 
@@ -187,8 +209,9 @@ class JacobiansView(Wire):
     product: Spread
     """Of ∂s_T/∂s_{T-lag}, T being each sequence's own last timestep, by lag from 1, as natural logarithms;
     None for one that is 0. Over the sequences that are so long."""
-    lyapunov: Curve
-    """The largest exponents, per timestep."""
+    lyapunov: Exponents | None
+    """The largest ones in a long run, over fresh sequences one after another, the state never reset; None
+    where the state grows beyond all numbers before anything can be measured."""
     spectra: dict[str, SpectrumView]
     """By matrix, ``Ws/0`` or one gate's, ``Ws/0/f``; empty for a network that multiplies its state by none,
     and where they are so large (an LSTM's above 406 units) that eigenvalues take too long."""

@@ -12,14 +12,25 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from inside_results import CARRIED, CLIFF, CREDIT, FITS, FUTURE, JACOBIANS, REWIND, ROWS, TRUNCATION
+from inside_results import (
+    CARRIED,
+    CLIFF,
+    CREDIT,
+    EXPONENTS,
+    FITS,
+    FUTURE,
+    JACOBIANS,
+    REWIND,
+    ROWS,
+    TRUNCATION,
+)
 
 from dashboard.charts.cliff import cliff_figure, out_of_sight
 from dashboard.charts.coloured_text import coloured_text
 from dashboard.charts.credit import ratio_figure
 from dashboard.charts.eigenvalues import eigenvalue_figure, eigenvalue_playback_figure
 from dashboard.charts.gates import heatmaps, tokens_of
-from dashboard.charts.jacobians import product_figure
+from dashboard.charts.jacobians import exponent_figure, exponent_words, hidden_words, product_figure
 from dashboard.charts.logs import DECADES, log_range, log_rows
 from dashboard.charts.playback import decay_words, fit_line, playback_figure
 from dashboard.charts.recorded import recorded_figure
@@ -300,3 +311,54 @@ def test_what_was_recorded_is_drawn_by_name_with_the_value_to_compare_with() -> 
     assert any(list(trace.x or []) == [0, 100] and set(trace.y) == {1.0} for trace in figure.data)
     assert figure.layout.yaxis.type == "log"
     assert not [t for t in recorded_figure({}, y_title="ratio", color="#0072b2").data if t.x]
+
+
+def test_exponents_stand_with_what_they_differ_by_between_starts() -> None:
+    figure = exponent_figure(EXPONENTS, color=BLUE)
+    dots = trace(figure, "exponents")
+    assert (list(dots.x), list(dots.y)) == ([1, 2], [-0.1, -0.2])
+    assert list(dots.error_y.array) == pytest.approx([0.02, 0.01])
+    assert list(dots.error_y.arrayminus) == pytest.approx([0.02, 0.01])
+    assert [(label.x, label.text) for label in figure.layout.annotations] == [(3, "−∞")]
+
+
+def test_exponents_are_told_with_their_window_and_never_as_chaos() -> None:
+    told = exponent_words(EXPONENTS)
+    for said in (
+        "window of 1,000 timesteps",
+        "250 that do not count",
+        "4 starts",
+        "have settled",
+        "never reset",
+    ):
+        assert said in told
+    assert "-0.1 ± 0.02" in told
+    assert "1 of these 3 are −∞" in told
+    grows = EXPONENTS.model_copy(
+        update={"mean": [0.1], "lowest": [0.02], "highest": [0.2], "has_settled": False}
+    )
+    told = exponent_words(grows)
+    assert "not settled" in told
+    assert "±0.09" in told
+    assert (
+        "all are −∞"
+        in exponent_words(
+            EXPONENTS.model_copy(update={name: [None] * 3 for name in ("mean", "lowest", "highest")})
+        ).lower()
+    )
+    assert "beyond all numbers" in exponent_words(None)
+    assert not any("chao" in exponent_words(each).lower() for each in (EXPONENTS, grows, None))
+
+
+def test_a_direction_wiped_out_in_some_starts_only_is_drawn_nowhere_but_counted() -> None:
+    some = EXPONENTS.model_copy(
+        update={"mean": [-0.1, None, None], "lowest": [-0.1, None, None], "wiped_out": [0, 2, 4]}
+    )
+    assert list(trace(exponent_figure(some, color=BLUE), "exponents").x) == [1]
+    assert "2 of these 3 are −∞" in exponent_words(some)
+
+
+def test_singular_values_that_no_log_axis_shows_are_named() -> None:
+    assert hidden_words(JACOBIANS.step) == ""
+    gone = JACOBIANS.step.model_copy(update={"smallest": [None, None]})
+    assert "the smallest" in hidden_words(gone)

@@ -225,3 +225,16 @@ def test_timesteps_that_no_gradient_reaches_are_left_out() -> None:
 def test_a_network_without_state_to_state_weights_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no state-to-state weights"):
         omega(build(name), inputs(), None, everywhere)
+
+
+@pytest.mark.parametrize(("name", "layers"), NETWORKS)
+@pytest.mark.parametrize("scale", [1e22, 1e-6])
+def test_omega_is_the_same_whatever_the_size_of_the_loss(name: str, layers: int, scale: float) -> None:
+    """In float32, where the squares of such a gradient are infinite: Ω is made of ratios alone."""
+    network = build(name, layers=layers).float()
+    x = inputs().float()
+    expected = omega(network, x, None, at_the_end)
+    found = omega(network, x, None, lambda outputs: scale * at_the_end(outputs))
+    torch.testing.assert_close(found.value, expected.value, rtol=1e-4, atol=1e-7)
+    for role, gradient in expected.gradients.items():
+        torch.testing.assert_close(found.gradients[role], gradient, rtol=1e-3, atol=1e-5)

@@ -187,3 +187,24 @@ def test_a_network_that_scales_its_weights_first_is_measured_all_the_same() -> N
     torch.testing.assert_close(found.gradient["W"], full)
     (first,) = torch.autograd.grad(losses(network(x)[0])[0], network.W)
     torch.testing.assert_close(found.weights["W"][0, 0], first.norm())
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "exponential"])
+def test_no_loss_says_anything_to_the_unit_of_an_slstms_memory(kind: str) -> None:
+    """Its derivative is 0, and autograd's is rounding; through a part of the memory alone it is more."""
+    spec = MODELS["slstm"]
+    settings = {"hidden_size": 4, "layers": 2, "forget_gate": kind}
+    network = spec.build(spec.config.model_validate(settings), 2, 1, seed=0).double()
+    x = torch.randn(2, 9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+
+    def losses(outputs: Tensor) -> Tensor:
+        return outputs.square().mean((0, 2))
+
+    def of(through: set[str] | None) -> Tensor:
+        return triangle(network, x, None, losses, through).states["m/0"]
+
+    for through in (None, {"h"}, {"c", "n", "m"}, {"h", "c", "n", "m"}):
+        assert not of(through).any()
+    for through in ({"c"}, {"m"}, {"n", "m"}):
+        assert float(of(through).max()) > 1e-9
+    assert triangle(network, x, None, losses).states["c/0"][-1].all()

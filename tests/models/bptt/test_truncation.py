@@ -130,3 +130,12 @@ def test_each_lag_is_the_sum_of_its_pairs_and_lags_add_up_to_truncation(case: An
         (meter,) = truncation_meter(case.network, case.x, case.state, scalar(case), [cut])
         for role, match in meter.items():
             assert entry.so_far[role] == pytest.approx(match, abs=1e-7, nan_ok=True), role
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e-40, 1e160, 1e300])
+def test_gradients_of_any_size_are_compared(size: float) -> None:
+    one, other = torch.tensor([3.0, 4.0]).double() * size, torch.tensor([5.0, 0.0]).double() * size
+    found = compare({"W": one}, {"W": other})
+    assert found["W"] == found["all"] == pytest.approx((0.6, 1.0))
+    found = compare({"W": one.float()}, {"W": other.float()}) if 1e-44 < size < 1e38 else found
+    assert found["W"] == pytest.approx((0.6, 1.0), rel=1e-4)

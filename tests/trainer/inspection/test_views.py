@@ -19,10 +19,13 @@ from tests.trainer.inspection.making import ADDING, TEXT, asked, asked_raw, lstm
 from trainer.corpora import builtin_corpora
 from trainer.inspection import VIEWS
 from trainer.inspection.base import curve
+from trainer.inspection.child import Question, subject_of
 from trainer.inspection.jacobians import SPEC as JACOBIANS
+from trainer.inspection.jacobians import _stream
 from trainer.schema import (
     CliffView,
     CreditView,
+    Exponents,
     GatesView,
     JacobiansView,
     PlacesView,
@@ -193,6 +196,50 @@ def test_jacobians_equal_torch_funcs_and_eigenvalues_those_of_the_matrix() -> No
     norm = float(torch.linalg.matrix_norm(Ws, 2))
     assert (view.bounds["Ws/0"].norm, view.bounds["Ws/0"].bound) == (pytest.approx(norm), 1.0)
     assert cast(JacobiansView, asked(trained(lstm(), ADDING), "jacobians").result).bounds == {}
+
+
+def exponents(run: Any, **settings: Any) -> Exponents:
+    found = cast(JacobiansView, asked(run, "jacobians", **settings).result).lyapunov
+    assert found is not None
+    return found
+
+
+def test_exponents_of_a_linear_network_are_those_of_its_matrix_with_their_window_and_spread() -> None:
+    run = trained({"name": "elman", "hidden_size": 5, "nonlinearity": "linear"}, ADDING)
+    found = exponents(run)
+    Ws = run.rebuilt()[1].weight_roles()["Ws/0"].detach()
+    expected = torch.linalg.eigvals(Ws).abs().log().sort(descending=True).values.tolist()
+    assert found.mean == pytest.approx(expected, rel=0.03)
+    ends = zip(found.lowest, found.mean, found.highest, strict=True)
+    assert all(low <= mean <= high for low, mean, high in cast(Any, ends))
+    assert (found.starts, found.wiped_out, found.has_settled) == (6, [0] * 5, True)
+    longer = exponents(run, follow=1000)
+    assert 0 < longer.warm_up < longer.timesteps <= 1000
+
+
+def test_directions_that_a_network_wipes_out_are_told_and_not_measured() -> None:
+    jordan = trained({"name": "jordan", "hidden_size": 5}, {"name": "temporal_order", "length": 12})
+    found = exponents(jordan)
+    assert found.wiped_out == [0, 0, 0, 0, 6, 6, 6, 6]  # four outputs feed back, as eight numbers
+    assert found.mean[4:] == found.lowest[4:] == found.highest[4:] == [None] * 4
+    step = cast(JacobiansView, asked(jordan, "jacobians").result).step
+    assert set(step.smallest) == {None}
+    assert None not in step.largest
+    tdnn = exponents(trained({"name": "tdnn", "hidden_size": 4, "delays": 60}, ADDING))
+    assert (set(tdnn.mean), tdnn.wiped_out) == ({None}, [6] * 8)
+
+
+def test_exponents_are_followed_through_sequences_joined_without_their_padding() -> None:
+    """Strings of the Reber grammar have many lengths; each symbol is one 1 among zeros, padding is not."""
+    run = trained(lstm(), {"name": "reber"})
+    question = Question(view="jacobians", settings={}, config=run.config, step=run.step, checkpoint=run.data)
+    stream = _stream(subject_of(question), 3, 200)
+    assert stream.shape[:2] == (3, 200)
+    assert bool((stream.sum(2) == 1).all())
+    assert not torch.equal(stream[0], stream[1])
+    begins = stream[:, :, 0] == 1  # each string begins with B, twice in an embedded one
+    assert bool(begins[:, 0].all())
+    assert bool((begins.sum(1) > 8).all())
 
 
 def test_jacobians_that_take_long_are_measured_only_where_a_length_is_chosen(
