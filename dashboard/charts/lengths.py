@@ -18,7 +18,7 @@ from dashboard.charts.style import (
     rounded,
     short,
 )
-from trainer.schema import LengthVerdict
+from trainer.schema import LengthVerdict, standing
 
 LENGTH_TITLE = "length of the test sequences (the task's setting)"
 
@@ -85,6 +85,35 @@ def length_figure(
         words = f"chance at the training length {short(level)}{' %' if errors else ''}"
         reference_line(figure, lengths, level, words, uid="chance")
     return figure
+
+
+def is_at_chance(curve: LengthCurve) -> bool:
+    """Whether the network does no better than a blind guess at the shortest length that was tested."""
+    verdict = min(curve.verdicts, key=lambda verdict: verdict.length, default=None)
+    if verdict is None or verdict.chance is None:
+        return False
+    chance, error = verdict.chance, verdict.error
+    if error is not None and chance.error is not None and verdict.total:
+        spread = math.sqrt(chance.error * (1 - chance.error) / verdict.total)
+        return standing(error, chance.error, spread) in ("at chance", "worse")
+    return standing(verdict.loss, chance.loss) in ("at chance", "worse")
+
+
+def rule_words(curves: Mapping[str, LengthCurve]) -> str:
+    """What the curves' shape means; a network at chance has found nothing, however flat its curve is."""
+    guessing = [curve for curve in curves.values() if is_at_chance(curve)]
+    if len(guessing) == len(curves) == 1:
+        return "It is at chance at the length that it was trained on: it guesses, there and at any other."
+    if guessing and len(guessing) == len(curves):
+        return (
+            "All are at chance at the length that they were trained on: they guess, there and at any other."
+        )
+    words = (
+        "Low and flat means that the rule was found, rising that the length was learnt as well, flat at "
+        "chance that nothing was."
+    )
+    names = ", ".join(curve.name for curve in guessing)
+    return f"{words} At chance from the beginning: {names}." if guessing else words
 
 
 def _value(verdict: LengthVerdict, errors: bool) -> float | None:

@@ -16,7 +16,7 @@ from dashboard.session import client, guarded, show_trouble
 from dashboard.text import compact, count, duration, many, number, plain, share
 from dashboard.views.chooser import chosen_entry, draw_choice
 from dashboard.views.corpus_picker import draw_corpus
-from trainer.schema import Catalog, CatalogEntry, Estimate, FieldError, Launch, Run, RunConfig
+from trainer.schema import Catalog, CatalogEntry, Estimate, FieldError, Launch, Run, RunConfig, blow_up_words
 
 DRAFT, ORIGIN = "launch.draft", "launch.origin"
 
@@ -255,6 +255,9 @@ def show_origin(origin: Run) -> None:
         f":material/content_copy: Starts from the settings of run {origin.number}, **{plain(origin.name)}**. "
         "Change what you like; that run stays as it is."
     )
+    if origin.blew_up:
+        what, way_out = blow_up_words(origin.reason or "", origin.config.training)
+        st.warning(f"**{plain(what)}** {plain(way_out)}", icon=":material/error:")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from trainer.cli.app import errors_told, out, settings
 from trainer.cli.client import ServiceError, connected
-from trainer.cli.show import table, whole
+from trainer.cli.show import next_command, table, whole
 from trainer.schema import RunState
 
 Reference = Annotated[str, typer.Argument(help="Number of the run, or the beginning of its id.")]
@@ -62,6 +62,8 @@ def show(
         typer.echo(found.model_dump_json())
     else:
         out.print(whole(found, log))
+        if found.blew_up:
+            out.print(Text(f"\n{next_command(found)}"), soft_wrap=True)
 
 
 def stop(run: Reference) -> None:

@@ -17,7 +17,16 @@ from models.bptt.jacobians import (
     recurrent_spectra,
     step_jacobians,
 )
-from trainer.inspection.base import ProbeSettings, Subject, ViewError, ViewSpec, curve, number, quick_length
+from trainer.inspection.base import (
+    ProbeSettings,
+    Subject,
+    ViewError,
+    ViewSpec,
+    curve,
+    needs_state,
+    number,
+    quick_length,
+)
 from trainer.schema import JacobiansView, NormBound, SpectrumView, Spread
 
 EXPONENTS = 8
@@ -41,7 +50,6 @@ class JacobiansSettings(ProbeSettings):
 
 def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
     """Singular values of each step and of the products back from the last one; exponents; spectra of Ws."""
-    subject.require_state("there is no Jacobian from one state to the next.")
     network = subject.network
     size = sum(tensor.shape[1] for layers in network.initial_state(1) for tensor in layers)
     if size > LARGEST_STATE and settings.length is None:
@@ -119,4 +127,5 @@ SPEC = ViewSpec(
     ),
     settings=JacobiansSettings,
     compute=compute,
+    require=needs_state("there is no Jacobian from one state to the next."),
 )

@@ -18,6 +18,8 @@ from trainer.schema.config import ADVANCED as ADVANCED
 from trainer.schema.config import AnalysisConfig as AnalysisConfig
 from trainer.schema.config import RunConfig as RunConfig
 from trainer.schema.config import TrainingConfig as TrainingConfig
+from trainer.schema.ends import blow_up as blow_up
+from trainer.schema.ends import blow_up_words as blow_up_words
 from trainer.schema.inspection import FOR_TEXT as FOR_TEXT
 from trainer.schema.inspection import NOT_FOR_TEXT as NOT_FOR_TEXT
 from trainer.schema.inspection import CheckpointInfo as CheckpointInfo
@@ -25,6 +27,7 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
+from trainer.schema.inspection import RunViews as RunViews
 from trainer.schema.runs import PLAIN as PLAIN
 from trainer.schema.runs import Channel as Channel
 from trainer.schema.runs import CorpusInfo as CorpusInfo
@@ -46,6 +49,8 @@ from trainer.schema.runs import Summary as Summary
 from trainer.schema.runs import Tag as Tag
 from trainer.schema.runs import TextSample as TextSample
 from trainer.schema.runs import VectorSeries as VectorSeries
+from trainer.schema.standing import Standing as Standing
+from trainer.schema.standing import standing as standing
 from trainer.schema.views import CliffPath as CliffPath
 from trainer.schema.views import CliffView as CliffView
 from trainer.schema.views import CreditShare as CreditShare
