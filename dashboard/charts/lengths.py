@@ -18,7 +18,7 @@ from dashboard.charts.style import (
     rounded,
     short,
 )
-from trainer.schema import LengthVerdict, standing
+from trainer.schema import LengthVerdict, error_standing, standing
 
 LENGTH_TITLE = "length of the test sequences (the task's setting)"
 
@@ -92,11 +92,9 @@ def is_at_chance(curve: LengthCurve) -> bool:
     verdict = min(curve.verdicts, key=lambda verdict: verdict.length, default=None)
     if verdict is None or verdict.chance is None:
         return False
-    chance, error = verdict.chance, verdict.error
-    if error is not None and chance.error is not None and verdict.total:
-        spread = math.sqrt(chance.error * (1 - chance.error) / verdict.total)
-        return standing(error, chance.error, spread) in ("at chance", "worse")
-    return standing(verdict.loss, chance.loss) in ("at chance", "worse")
+    chance = verdict.chance
+    by_error = error_standing(verdict.error, verdict.total, chance.error)
+    return (by_error or standing(verdict.loss, chance.loss)) in ("at chance", "worse")
 
 
 def rule_words(curves: Mapping[str, LengthCurve]) -> str:

@@ -25,6 +25,7 @@ from dashboard.views.parts import (
     LIVE_EVERY,
     MOST_BESIDE,
     colour_mark,
+    deciding_words,
     heading,
     labels,
     length_curve,
@@ -310,7 +311,11 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
             width=260,
         )
         is_relative = relative_toggle()
-    marked = [run.summary.informative for run in runs if quantity in recorded[run.id]]
+    drawn = [run for run in runs if quantity in recorded[run.id]]
+    is_one = all(run.summary.informative == drawn[0].summary.informative for run in drawn)
+    marks = (drawn[0].summary.informative or {}) if is_one else {}
+    if marks:
+        st.caption(deciding_words(drawn[0]))
     figure = time_gradient_figure(
         {
             str(run.id): GradientCurve(
@@ -324,7 +329,7 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
         },
         quantity=quantity,
         is_relative=is_relative,
-        informative=(marked[0] or {}) if all(marks == marked[0] for marks in marked) else {},
+        informative=marks,
     )
     live_plot(
         figure,

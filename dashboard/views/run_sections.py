@@ -30,7 +30,7 @@ from dashboard.views.parts import (
     relative_toggle,
     task_entry,
 )
-from trainer.schema import CatalogEntry, Run, Series, standing
+from trainer.schema import CatalogEntry, Run, Series, Standing, error_standing, standing
 
 POINTS = 600
 """Points per curve: more than a plot has pixels to tell apart."""
@@ -97,10 +97,26 @@ def learning(service: Client, run: Run) -> None:
         _longer(fresh, entry)
 
 
+VALIDATED = 256
+"""Sequences in a validation."""
+
+
+def _standing(run: Run) -> Standing | None:
+    """Beside chance: by the closing test or, before that, by the last validation."""
+    summary, chance = run.summary, run.summary.chance
+    if chance is None:
+        return None
+    if summary.test_total:
+        wrong = (summary.test_wrong or 0) / summary.test_total
+        by_error = error_standing(wrong, summary.test_total, chance.error)
+        return by_error or standing(summary.test_loss, chance.loss)
+    by_error = error_standing(summary.validation_error, VALIDATED, chance.error)
+    return by_error or standing(summary.validation_loss, chance.loss)
+
+
 def _error_words(run: Run) -> str:
     """How to read the error rate, by how the run has done so far."""
-    chance, loss = run.summary.chance, run.summary.validation_loss
-    where = standing(loss, chance.loss) if chance else None
+    where = _standing(run)
     usual = "It often stays near chance for long, and then falls at once"
     if where is None:
         return f"{usual}."

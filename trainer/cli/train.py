@@ -75,6 +75,9 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped, failed or was interrupted, from its last checkpoint.
 
+    One that blew up, its loss or gradient being no finite number any more, would do so again: launch it with
+    other settings instead.
+
     Example:
 
         python -m trainer resume 3

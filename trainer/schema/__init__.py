@@ -50,6 +50,7 @@ from trainer.schema.runs import Tag as Tag
 from trainer.schema.runs import TextSample as TextSample
 from trainer.schema.runs import VectorSeries as VectorSeries
 from trainer.schema.standing import Standing as Standing
+from trainer.schema.standing import error_standing as error_standing
 from trainer.schema.standing import standing as standing
 from trainer.schema.views import CliffPath as CliffPath
 from trainer.schema.views import CliffView as CliffView

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 NEAR_CHANCE = 0.03
@@ -25,3 +26,15 @@ def standing(value: float | None, chance: float | None, spread: float | None = N
     if abs(value - chance) <= max(NEAR_CHANCE * chance, SPREADS * (spread or 0.0)):
         return "at chance"
     return "better" if value < chance else "worse"
+
+
+def share_spread(share: float, total: int) -> float:
+    """The standard error of a share of ``total`` units that were drawn one by one."""
+    return math.sqrt(share * (1 - share) / total)
+
+
+def error_standing(wrong: float | None, total: int | None, chance: float | None) -> Standing | None:
+    """Of a share of wrong answers among so many, told from chance as well as so many allow."""
+    if not total or chance is None:
+        return None
+    return standing(wrong, chance, share_spread(chance, total))
