@@ -127,6 +127,7 @@ def time_gradient_figure(
     """
     title = norm_title(quantity, is_relative=is_relative)
     figure = base_figure(TIMESTEP_TITLE, title, height=400, y_type="log")
+    figure.update_layout(yaxis={"uirevision": title})
     figure.update_xaxes(rangemode="normal")
     for uid, curve in curves.items():
         if not curve.vectors.steps:

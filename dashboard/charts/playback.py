@@ -141,6 +141,7 @@ def _lay_out(figure: go.Figure, recordings: Sequence[Shown], y_title: str, lengt
             "anchor": "x2",
             "type": "log",
             "title": title(y_title),
+            "uirevision": y_title,
             "nticks": 6,
             "exponentformat": "power",
             # One range for all recordings, or the playing curve would seem to stand still.

@@ -129,8 +129,9 @@ def curve_at(
         informative: timesteps, from 0, whose inputs decide the target, as ``mark_informative`` takes them.
         is_relative: divides each recording by its norm at the last timestep.
     """
-    figure = base_figure(TIMESTEP_TITLE, norm_title(name, is_relative=is_relative), height=376, y_type="log")
-    figure.update_layout(hovermode="x")
+    title = norm_title(name, is_relative=is_relative)
+    figure = base_figure(TIMESTEP_TITLE, title, height=376, y_type="log")
+    figure.update_layout(hovermode="x", yaxis={"uirevision": title})
     figure.update_xaxes(rangemode="normal")
     if not vectors.steps:
         nothing_yet(figure, "The first recording of the gradient through time appears here.")

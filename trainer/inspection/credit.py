@@ -41,7 +41,7 @@ def compute(subject: Subject, settings: CreditSettings) -> CreditView:
 
 def require(subject: Subject) -> None:
     """Raises Meaningless where all timesteps decide, or where none that does can be heard."""
-    batch = subject.learnt(1)
+    batch = subject.learnt(CreditSettings().sequences)
     if batch.informative is None:
         raise Meaningless(
             f"In this task ({subject.resolved.task_spec.title.lower()}) no timestep is a mere distractor: "

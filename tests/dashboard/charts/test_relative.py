@@ -106,3 +106,16 @@ def test_colours_and_axes_do_not_make_much_of_little() -> None:
     ):
         low, high = figure.layout[axis].range
         assert high - low >= 2
+
+
+def test_a_zoom_into_norms_is_not_kept_for_relative_sizes() -> None:
+    """Plotly keeps the reader's range while an axis has the same revision."""
+    curve = {"1": GradientCurve(name="a", color=BLUE, vectors=VECTORS)}
+    for axis, make in (
+        ("yaxis", lambda kind: curve_at(VECTORS, name="h/0", step=0, color=BLUE, is_relative=kind)),
+        ("yaxis", lambda kind: time_gradient_figure(curve, quantity="h/0", is_relative=kind)),
+        ("yaxis2", lambda kind: playback_figure(VECTORS, name="h/0", color=BLUE, is_relative=kind)),
+    ):
+        revisions = [make(kind).layout[axis].uirevision for kind in (True, False)]
+        assert None not in revisions
+        assert revisions[0] != revisions[1]

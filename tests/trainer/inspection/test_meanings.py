@@ -17,6 +17,11 @@ from trainer.schema import RunViews
     [
         (lstm(), ADDING, {"places"}),
         (lstm(), TEXT, {"credit"}),
+        (
+            {"name": "tdnn", "delays": 1, "hidden_delays": 1},
+            {"name": "adding", "length": 30},
+            {"places", "credit"},
+        ),
         ({"name": "ffnn"}, ADDING, {"places", "credit", "triangle", "truncation", "jacobians", "gates"}),
         (
             {"name": "ffnn"},
