@@ -31,6 +31,7 @@ from trainer.schema import (
     RunPage,
     RunPatch,
     RunState,
+    RunViews,
     Sample,
     Series,
     ServiceAddress,
@@ -249,6 +250,10 @@ class Client:
     def checkpoints(self, run_id: UUID) -> list[CheckpointInfo]:
         """The checkpoints that are kept, oldest first."""
         return self._read(list[CheckpointInfo], f"/runs/{run_id}/checkpoints")
+
+    def meaningless_views(self, run_id: UUID) -> dict[str, str]:
+        """By view that has no meaning for the run's network or task: why."""
+        return self._read(RunViews, f"/runs/{run_id}/views", timeout=INSPECTION_TIMEOUT).meaningless
 
     def inspect(self, run_id: UUID, request: Inspect) -> Inspection:
         """Compute a view of the catalogue. Raises Refused where settings or checkpoint cannot be used."""

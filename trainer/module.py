@@ -30,7 +30,7 @@ from trainer.noise import GradientNoise
 from trainer.norms import to_widest
 from trainer.optimizers import make_optimizer
 from trainer.schedules import changes, learning_rate
-from trainer.schema import TrainingConfig
+from trainer.schema import TrainingConfig, blow_up
 from trainer.scoring import RULES
 from trainer.tasks.base import Task
 from trainer.tbptt import forward_window, read
@@ -324,9 +324,9 @@ class RecurrentTraining(pl.LightningModule):
             block.append(update)
             self.clipped_updates += update.clipped
             if not math.isfinite(update.loss):
-                self.failure = f"the loss became {update.loss} at update {update.step}"
+                self.failure = blow_up("the loss", update.loss, update.step)
             elif not math.isfinite(update.norm_before):
-                self.failure = f"the gradient's norm became {update.norm_before} at update {update.step}"
+                self.failure = blow_up("the gradient's norm", update.norm_before, update.step)
             if self.failure:
                 self.step = update.step
                 break

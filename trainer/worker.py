@@ -200,6 +200,7 @@ class _Attempt:
             record = RecordGradients(self.reporter, training, self.config.analysis.every, learnt)
             callbacks[3:3] = [record, RecordSpectra(self.reporter, training)]
         self._describe(resolved, module)
+        self.reporter.summary(informative=probe.informative_counts())
         # Also where no update is left to do: the checkpoint's weights are put in place by fit.
         with contextlib.suppress(SIGTERMException):  # of a signal that came while Lightning got ready
             fit(module, self.config.training.accelerator, callbacks)

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from dashboard.charts.curves import X_TITLES, Curve, XAxis, add_curve, x_values
+from dashboard.charts.curves import X_TITLES, Curve, XAxis, add_curve, name_flags, x_values
+from dashboard.charts.lines import said
+from dashboard.charts.relative import shown
+from dashboard.charts.smoothing import smoothing_words
 from dashboard.charts.style import (
     TIMESTEP_TITLE,
     AxisType,
     base_figure,
+    mark_informative,
     nothing_yet,
-    plain,
     reference_line,
-    rounded,
     short,
 )
-from dashboard.charts.time_gradients import norm_symbol
+from dashboard.charts.time_gradients import keep_even, norm_title, vector_line
 from trainer.schema import Chance, VectorSeries, percent
 
 
@@ -72,7 +74,7 @@ def metric_figure(
 ) -> go.Figure:
     """One metric of every run, by run id, in the order given; the chance level where all runs share one."""
     about = METRICS[metric]
-    title = metric_title(metric, loss_units)
+    title = ", ".join(filter(None, (metric_title(metric, loss_units), smoothing_words(smooth))))
     figure = base_figure(X_TITLES[x], title, height=440, y_type=y_type, x_revision=x)
     figure.update_yaxes(uirevision=f"{metric} {y_type}")
     for uid, curve in curves.items():
@@ -89,6 +91,7 @@ def metric_figure(
     span = [v for curve in curves.values() for v in x_values(curve.series, x)]
     if not span:
         nothing_yet(figure, "No run here has recorded this metric yet.")
+    name_flags(figure)
     level, data = _shared_chance(chances, metric)
     if level is not None and span:
         told = percent(level, 3) if about.unit == "%" else short(level)
@@ -106,27 +109,45 @@ class GradientCurve:
     dash: str = "solid"
 
 
-def time_gradient_figure(curves: Mapping[str, GradientCurve], *, quantity: str) -> go.Figure:
-    """The gradient's norm at each timestep, a curve per run, at its last recording."""
-    figure = base_figure(TIMESTEP_TITLE, f"{norm_symbol(quantity)} (norm)", height=400, y_type="log")
+def time_gradient_figure(
+    curves: Mapping[str, GradientCurve],
+    *,
+    quantity: str,
+    is_relative: bool = False,
+    informative: Mapping[int, int] | Sequence[int] = (),
+) -> go.Figure:
+    """The gradient's norm at each timestep at every run's last recording; the legend tells of its gaps.
+
+    Args:
+        curves: by run id.
+        quantity: whose gradient, ``h/0``.
+        is_relative: divides each run's norms by that at its last timestep.
+        informative: timesteps, from 0, whose inputs decide the target, where they are the same for all runs.
+    """
+    title = norm_title(quantity, is_relative=is_relative)
+    figure = base_figure(TIMESTEP_TITLE, title, height=400, y_type="log")
+    figure.update_layout(yaxis={"uirevision": title})
     figure.update_xaxes(rangemode="normal")
-    drawn = False
     for uid, curve in curves.items():
         if not curve.vectors.steps:
             continue
-        row = curve.vectors.norms[-1]
-        drawn = True
-        figure.add_scatter(
-            x=list(range(1, len(row) + 1)),
-            y=rounded([v if v is not None and v > 0 else None for v in row]),
-            mode="lines",
-            name=plain(f"{curve.name}, step {curve.vectors.steps[-1]:,}"),
-            line={"color": curve.color, "width": 2, "dash": curve.dash},
-            hovertemplate="%{y:.3g}",
-            uid=uid,
+        norms = curve.vectors.norms[-1]
+        name = f"{curve.name}, step {curve.vectors.steps[-1]:,}"
+        figure.add_trace(
+            vector_line(
+                norms,
+                name=said(name, shown(norms, is_relative=is_relative).words),
+                color=curve.color,
+                dash=curve.dash,
+                uid=uid,
+                is_relative=is_relative,
+            )
         )
-    if not drawn:
+    if not figure.data:
         nothing_yet(figure, "No run here has recorded this quantity yet.")
+        return figure
+    mark_informative(figure, informative)
+    keep_even(figure)
     return figure
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line, gap_words, said
 from dashboard.charts.style import (
     GREY,
     TIMESTEP_TITLE,
     base_figure,
     for_log_axis,
-    line_mode,
     mark_informative,
     nothing_yet,
     rounded,
@@ -73,8 +73,8 @@ def norms_figure(norms: Mapping[str, Sequence[float | None]], informative: Seque
         figure.add_scatter(
             x=list(range(1, len(y) + 1)),
             y=y,
-            mode=line_mode(y),
-            name=norm_symbol(name),
+            **as_line(y, color=colors[name]),
+            name=said(norm_symbol(name), gap_words(norms[name])),
             line={"color": colors[name], "width": 2},
             hovertemplate="%{y:.3g}",
             uid=name.replace("/", "-"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line
 from dashboard.charts.style import (
     COOL,
     GREY,
@@ -17,7 +18,6 @@ from dashboard.charts.style import (
     WARM,
     base_figure,
     faint,
-    line_mode,
     mark_informative,
     nothing_yet,
     plain,
@@ -263,7 +263,7 @@ def track_figure(
             x=[begin + 1 + t for t in range(length)],
             y=rounded(track.values),
             yaxis=f"y{place + 1 if place else ''}",
-            mode=line_mode(track.values),
+            **as_line(track.values, color=track.color),
             name=plain(track.name),
             line={"color": track.color, "width": 2, "dash": track.dash},
             customdata=[[plain(token)] for token in shown],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from dashboard.charts.curves import Curve, add_curve, x_values
+from dashboard.charts.curves import Curve, add_curve, name_flags, x_values
 from dashboard.charts.style import (
     STEP_TITLE,
     base_figure,
@@ -41,14 +41,17 @@ def gradient_norm_figure(
             Curve(name="before the clip", color=companion(color), series=before),
             uid="before",
             width=1.2,
+            y_type="log",
         )
     if (after := metrics.get("gradient_norm/after_clip")) and training.clip is not None:
-        add_curve(figure, Curve(name="after the clip", color=color, series=after), uid="after", width=1.2)
+        clipped = Curve(name="after the clip", color=color, series=after)
+        add_curve(figure, clipped, uid="after", width=1.2, y_type="log")
     if not span:
         nothing_yet(figure, "The first gradient norms appear here as soon as the run starts.")
     if training.clip == "norm" and span:
         label = f"threshold {short(training.clip_at)}"
         reference_line(figure, span, training.clip_at, label, uid="threshold")
+    name_flags(figure)
     note(figure, clip_words(training, clip_rate))
     return figure
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line
 from dashboard.charts.style import (
     GREY,
     TIMESTEP_TITLE,
     base_figure,
     for_log_axis,
-    line_mode,
     reference_line,
     rounded,
     short,
@@ -140,11 +140,11 @@ def hidden_words(spread: Spread) -> str:
 
 def _add_spread(figure: go.Figure, x: Sequence[int], spread: Spread, color: str, *, positive: bool) -> None:
     for name, dash, width in (("largest", "solid", 2.4), ("median", "dash", 1.6), ("smallest", "dot", 1.6)):
-        values: Sequence[float | None] = getattr(spread, name)
+        values = for_log_axis(getattr(spread, name)) if positive else rounded(getattr(spread, name))
         figure.add_scatter(
             x=list(x),
-            y=for_log_axis(values) if positive else rounded(values),
-            mode=line_mode(values),
+            y=values,
+            **as_line(values, color=color),
             name=name,
             line={"color": color, "dash": dash, "width": width},
             hovertemplate="%{y:.3g}",

@@ -19,7 +19,7 @@ from dashboard.charts.style import (
     rounded,
     short,
 )
-from trainer.schema import LengthVerdict, percent
+from trainer.schema import LengthVerdict, error_standing, percent, standing
 
 LENGTH_TITLE = "length of the test sequences (the task's setting)"
 
@@ -110,6 +110,33 @@ def _chance_at(curves: Mapping[str, LengthCurve], errors: bool) -> dict[int, flo
             found.setdefault(verdict.length, set()).add(level)
     shared = {length: next(iter(levels)) for length, levels in sorted(found.items()) if len(levels) == 1}
     return {length: 100 * level if errors else level for length, level in shared.items() if level is not None}
+
+
+def is_at_chance(curve: LengthCurve) -> bool:
+    """Whether the network does no better than a blind guess at the shortest length that was tested."""
+    verdict = min(curve.verdicts, key=lambda verdict: verdict.length, default=None)
+    if verdict is None or verdict.chance is None:
+        return False
+    chance = verdict.chance
+    by_error = error_standing(verdict.error, verdict.total, chance.error)
+    return (by_error or standing(verdict.loss, chance.loss)) in ("at chance", "worse")
+
+
+def rule_words(curves: Mapping[str, LengthCurve]) -> str:
+    """What the curves' shape means; a network at chance has found nothing, however flat its curve is."""
+    guessing = [curve for curve in curves.values() if is_at_chance(curve)]
+    if len(guessing) == len(curves) == 1:
+        return "It is at chance at the length that it was trained on: it guesses, there and at any other."
+    if guessing and len(guessing) == len(curves):
+        return (
+            "All are at chance at the length that they were trained on: they guess, there and at any other."
+        )
+    words = (
+        "Low and flat means that the rule was found, rising that the length was learnt as well, flat at "
+        "chance that nothing was."
+    )
+    names = ", ".join(curve.name for curve in guessing)
+    return f"{words} At chance from the beginning: {names}." if guessing else words
 
 
 def _value(verdict: LengthVerdict, errors: bool) -> float | None:

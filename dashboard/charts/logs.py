@@ -11,6 +11,10 @@ from dashboard.charts.style import plain, rounded, short
 
 DECADES = 12
 """Powers of ten below the largest number that colours span; smaller ones share the last colour."""
+FEWEST_DECADES = 4
+"""That colours span at least: what is nearly even must look even."""
+AXIS_DECADES = 2
+"""The same of an axis."""
 
 
 def log_range(values: Iterable[float | None]) -> tuple[float, float]:
@@ -18,7 +22,19 @@ def log_range(values: Iterable[float | None]) -> tuple[float, float]:
     positive = [v for v in values if v is not None and math.isfinite(v) and v > 0]
     top = math.log10(max(positive)) if positive else 0.0
     bottom = max(math.log10(min(positive)), top - DECADES) if positive else -1.0
-    return min(bottom, top - 0.5), top  # a flat picture still gets two ends to its scale
+    return min(bottom, top - FEWEST_DECADES), top
+
+
+def axis_range(values: Iterable[float | None]) -> tuple[float, float] | None:
+    """Both ends of a log axis for values too even to choose it by: None where they span more.
+
+    An axis that fitted such values closely would show a gradient that keeps its size as a steep fall.
+    """
+    positive = [math.log10(v) for v in values if v is not None and math.isfinite(v) and v > 0]
+    if not positive or max(positive) - min(positive) >= AXIS_DECADES:
+        return None
+    room = (AXIS_DECADES - (max(positive) - min(positive))) / 2
+    return min(positive) - room, max(positive) + room
 
 
 def log_rows(rows: Sequence[Sequence[float | None]], bottom: float) -> list[list[float | None]]:
@@ -40,6 +56,7 @@ def log_heatmap(
     hovertemplate: str,
     uid: str,
     hoverongaps: bool = True,
+    words: Sequence[Sequence[str]] | None = None,
 ) -> go.Heatmap:
     """Norms as colours, log10; ``hovertemplate`` finds their words in ``%{customdata}``.
 
@@ -51,13 +68,14 @@ def log_heatmap(
         hovertemplate: what is told under the pointer.
         uid: of the trace.
         hoverongaps: whether blank cells are told of, too.
+        words: of each cell, where they are more than its number.
     """
     bottom, top = log_range(value for row in rows for value in row)
     return go.Heatmap(
         x=x,
         y=y,
         z=log_rows(rows, bottom),
-        customdata=worded(rows),
+        customdata=worded(rows) if words is None else words,
         hovertemplate=f"{hovertemplate}<extra></extra>",
         hoverongaps=hoverongaps,
         colorscale="Viridis",

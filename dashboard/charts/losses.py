@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from dashboard.charts.curves import Curve, add_curve, x_values
+from dashboard.charts.curves import Curve, add_curve, name_flags, x_values
+from dashboard.charts.lines import said
+from dashboard.charts.smoothing import smoothing_words
 from dashboard.charts.style import (
     STEP_TITLE,
     AxisType,
@@ -34,14 +36,16 @@ def loss_figure(
     span: list[float] = []
     if training := metrics.get("loss"):
         span += x_values(training, "step")
-        curve = Curve(name="training", color=color, series=training)
+        name = said("training", smoothing_words(smooth))
+        curve = Curve(name=name, color=color, series=training)
         add_curve(figure, curve, uid="training", smooth=smooth, y_type=y_type)
     if validation := metrics.get("validation/loss"):
         span += x_values(validation, "step")
         others = Curve(name=_validation(chance), color=companion(color), series=validation)
-        add_curve(figure, others, uid="validation", markers=True)
+        add_curve(figure, others, uid="validation", markers=True, y_type=y_type)
     if not span:
         nothing_yet(figure, "The first losses appear here as soon as the run starts.")
+    name_flags(figure)
     if chance is not None and span:
         for uid, (level, data) in chance_lines(chance).items():
             reference_line(figure, span, level, f"chance in {data} {short(level)}", uid=uid)

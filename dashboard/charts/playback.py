@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.charts.logs import log_range
+from dashboard.charts.lines import as_line, said
+from dashboard.charts.logs import AXIS_DECADES, log_range
+from dashboard.charts.relative import Shown, shown
 from dashboard.charts.style import (
     GREY,
     GRID,
@@ -23,7 +25,7 @@ from dashboard.charts.style import (
     short,
     title,
 )
-from dashboard.charts.time_gradients import heatmap, norm_symbol
+from dashboard.charts.time_gradients import heatmap, norm_title, vector_line
 from trainer.schema import DecaySeries, VectorSeries
 
 HEIGHT = 500
@@ -43,7 +45,8 @@ def playback_figure(
     name: str,
     color: str,
     fits: DecaySeries | None = None,
-    informative: Sequence[int] = (),
+    informative: Mapping[int, int] | Sequence[int] = (),
+    is_relative: bool = False,
 ) -> go.Figure:
     """Left: training across, timesteps up, colour log10 of the norm. Right: the norms at one recording.
 
@@ -52,17 +55,22 @@ def playback_figure(
         name: of the quantity, ``h/0``.
         color: of the curve.
         fits: exponentials fitted to the recordings; drawn where there is one for the recording's step.
-        informative: timesteps, from 0, whose inputs decide the target.
+        informative: timesteps, from 0, whose inputs decide the target, as ``mark_informative`` takes them.
+        is_relative: divides each recording by its norm at the last timestep.
     """
     figure = base_figure(STEP_TITLE, TIMESTEP_TITLE, height=HEIGHT)
     if not any(vectors.norms):
         nothing_yet(figure, "The first recording of the gradient through time appears here.")
         return figure
-    figure.add_trace(heatmap(vectors, name=name).data[0])
+    figure.add_trace(heatmap(vectors, name=name, is_relative=is_relative).data[0])
     figure.data[0].colorbar.update(x=LEFT[1] + 0.005, len=1.0, thickness=12)
+    recordings = [shown(row, is_relative=is_relative) for row in vectors.norms]
     length = max(map(len, vectors.norms))
-    _lay_out(figure, vectors, name, length)
-    frames = [_frame(vectors, place, fits, color, length) for place in range(len(vectors.steps))]
+    _lay_out(figure, recordings, norm_title(name, is_relative=is_relative), length)
+    frames = [
+        _frame(vectors, place, found, fits, color, length, is_relative=is_relative)
+        for place, found in enumerate(recordings)
+    ]
     for trace in frames[-1].data:
         figure.add_trace(trace)
     mark_informative(figure, informative, plot="2")  # after the traces that frames count on
@@ -110,12 +118,10 @@ def _exp(exponent: float) -> float | None:
     return math.exp(exponent) if exponent < 700 else None
 
 
-def _lay_out(figure: go.Figure, vectors: VectorSeries, name: str, length: int) -> None:
-    _, top = log_range(v for row in vectors.norms for v in row)
-    low = min(
-        (math.log10(v) for row in vectors.norms for v in row if v is not None and math.isfinite(v) and v > 0),
-        default=top - 1,
-    )
+def _lay_out(figure: go.Figure, recordings: Sequence[Shown], y_title: str, length: int) -> None:
+    positive = [math.log10(v) for found in recordings for v in found.values if v is not None and v > 0]
+    _, top = log_range(v for found in recordings for v in found.values)
+    low = min([top - AXIS_DECADES, *positive])
     axis = {"gridcolor": GRID, "zeroline": False, "ticks": "outside", "tickcolor": GRID, "ticklen": 4}
     figure.update_layout(
         hovermode="closest",
@@ -134,7 +140,8 @@ def _lay_out(figure: go.Figure, vectors: VectorSeries, name: str, length: int) -
         | {
             "anchor": "x2",
             "type": "log",
-            "title": title(f"{norm_symbol(name)} (norm)"),
+            "title": title(y_title),
+            "uirevision": y_title,
             "nticks": 6,
             "exponentformat": "power",
             # One range for all recordings, or the playing curve would seem to stand still.
@@ -144,8 +151,17 @@ def _lay_out(figure: go.Figure, vectors: VectorSeries, name: str, length: int) -
     )
 
 
-def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: str, length: int) -> go.Frame:
-    step, row = vectors.steps[place], vectors.norms[place]
+def _frame(
+    vectors: VectorSeries,
+    place: int,
+    found: Shown,
+    fits: DecaySeries | None,
+    color: str,
+    length: int,
+    *,
+    is_relative: bool,
+) -> go.Frame:
+    step, row = vectors.steps[place], found.values
     words = decay_words(fits, step)
     factor = fits.factor[fits.steps.index(step)] if fits is not None and words else None
     # Without a line a point that is nowhere: Plotly tells no words of a trace without any.
@@ -164,17 +180,16 @@ def _frame(vectors: VectorSeries, place: int, fits: DecaySeries | None, color: s
                 showlegend=False,
                 uid="now",
             ),
-            go.Scatter(
-                x=timesteps,
-                y=rounded([v if v is not None and v > 0 else None for v in row]),
+            vector_line(
+                vectors.norms[place],
+                name=said(f"step {step:,}", found.words),
+                color=color,
+                uid="chosen",
+                is_relative=is_relative,
+                width=2.2,
                 xaxis="x2",
                 yaxis="y2",
-                mode="lines",
-                name=f"step {step:,}",
-                line={"color": color, "width": 2.2},
-                hovertemplate="timestep %{x}: %{y:.3g}<extra></extra>",
-                uid="chosen",
-            ),
+            ).update(hovertemplate="timestep %{x}: %{customdata}<extra></extra>"),
             go.Scatter(
                 x=timesteps[: len(line)],
                 y=rounded(line),
@@ -256,7 +271,7 @@ def factor_figure(fits: Mapping[str, DecaySeries], colors: Sequence[str], names:
         figure.add_scatter(
             x=fit.steps,
             y=rounded(fit.factor),
-            mode="lines+markers" if len(fit.steps) < 30 else "lines",
+            **as_line(fit.factor, dots=len(fit.steps) < 30, size=6, color=color),
             name=label,
             line={"color": color, "width": 2},
             customdata=[[short(r)] for r in fit.r_squared],

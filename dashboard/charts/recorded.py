@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from dashboard.charts.curves import Curve, add_curve, x_values
+from dashboard.charts.curves import Curve, add_curve, name_flags, x_values
 from dashboard.charts.style import STEP_TITLE, AxisType, base_figure, reference_line
 from dashboard.theme import RUN_COLORS, RUN_DASHES
 from trainer.schema import Series
@@ -47,6 +47,7 @@ def recorded_figure(
             uid=f"recorded-{number}",
             y_type=y_type,
         )
+    name_flags(figure)
     if line is not None and span:
         reference_line(figure, span, *line, uid="reference")
     return figure

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line, gap_words, said
 from dashboard.charts.style import (
     COOL,
     STEP_TITLE,
     WARM,
     AxisType,
     base_figure,
-    line_mode,
+    for_log_axis,
     nothing_yet,
     rounded,
 )
@@ -46,9 +47,13 @@ def norm_figure(view: RewindView) -> go.Figure:
     for name, label, color in FUTURES:
         future: Future = getattr(view, name)
         if any(future.clipped):
-            before = [v or None for v in future.norm_before]
-            _add(figure, view, before, f"{label}, before the clip", color, f"{name}-before", "dot")
-        _add(figure, view, [v or None for v in future.norm_after], label, color, name)
+            before = said(
+                f"{label}, before the clip", gap_words(future.norm_before, "updates", missing=False)
+            )
+            drawn = for_log_axis(future.norm_before)
+            _add(figure, view, drawn, before, color, f"{name}-before", "dot")
+        after = said(label, gap_words(future.norm_after, "updates", missing=False))
+        _add(figure, view, for_log_axis(future.norm_after), after, color, name)
     return figure
 
 
@@ -84,7 +89,7 @@ def _add(
     figure.add_scatter(
         x=view.steps[: len(values)],
         y=rounded(values),
-        mode=line_mode(values),
+        **as_line(values, color=color),
         name=name,
         # The first drawn stays in sight beneath one that lies on it.
         line={

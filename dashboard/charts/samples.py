@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line
 from dashboard.charts.style import (
     GREY,
     GRID,
@@ -14,7 +15,6 @@ from dashboard.charts.style import (
     base_figure,
     companion,
     faint,
-    line_mode,
     plain,
     rounded,
     title,
@@ -116,7 +116,7 @@ def forecast_figure(sample: ForecastSample, *, color: str) -> go.Figure:
         figure.add_scatter(
             x=timesteps,
             y=rounded(values),
-            mode=line_mode(values),
+            **as_line(values),
             name=name,
             line=line,
             opacity=0.5 if uid == "truth" else 1.0,

@@ -71,10 +71,15 @@ def _reads_as_json(text: str) -> bool:
     return True
 
 
+def none_words(name: str) -> str:
+    """What it means that the setting ``name`` has no value."""
+    return NONE_WORDS.get(name, "off" if name.startswith(("training.", "analysis.")) else "default")
+
+
 def words(name: str, value: Any) -> str:
     """The value of the setting ``name`` for a reader."""
     if value is None:
-        return NONE_WORDS.get(name, "off" if name.startswith(("training.", "analysis.")) else "default")
+        return none_words(name)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -21,6 +21,8 @@ ALARM = "#d1495b"
 """What is wrong: values that are not finite."""
 MARK = "#e09f3e"
 """Timesteps that decide the target."""
+FAINTEST = 0.4
+"""Opacity towards which a mark goes that stands for few of the sequences."""
 WARM, COOL = "#d55e00", "#0072b2"
 
 STEP_TITLE = "step (optimiser updates)"
@@ -129,31 +131,34 @@ def for_log_axis(values: Sequence[float | None]) -> list[float | None]:
     return rounded([v if v is not None and v > 0 else None for v in values])
 
 
-def line_mode(values: Sequence[float | None]) -> str:
-    """A line; with markers where a value has no neighbour, of which a line alone shows nothing."""
-    padded = [None, *values, None]
-    alone = any(
-        here is not None and before is None and after is None
-        for before, here, after in zip(padded, padded[1:], padded[2:], strict=False)
-    )
-    return "lines+markers" if alone else "lines"
-
-
 def with_layer(words: str, layer: str) -> str:
     """``words, layer 1`` for the layer ``"0"`` of a name; the words alone where a name has none."""
     return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
 
 
-def mark_informative(figure: go.Figure, timesteps: Sequence[int], *, plot: str = "") -> None:
+def mark_informative(
+    figure: go.Figure, timesteps: Mapping[int, int] | Sequence[int], *, plot: str = ""
+) -> None:
     """Dotted lines at the timesteps, from 0, whose inputs decide the target; and the legend says so.
 
-    ``plot`` is the number of the figure's axes, ``"2"`` for those of its second plot.
+    Args:
+        figure: with timesteps from 1 across.
+        timesteps: with a number of sequences each, the line is the fainter the fewer there are.
+        plot: the number of the figure's axes, ``"2"`` for those of its second plot.
     """
     look = {"color": MARK, "width": 1.5, "dash": "dot"}
-    for t in timesteps:
+    counts = timesteps if isinstance(timesteps, Mapping) else dict.fromkeys(timesteps, 1)
+    most = max(counts.values(), default=1)
+    for t, count in counts.items():
         place = {"x0": t + 1, "x1": t + 1, "y0": 0, "y1": 1}
         figure.add_shape(
-            type="line", xref=f"x{plot}", yref=f"y{plot} domain", **place, line=look, layer="below"
+            type="line",
+            xref=f"x{plot}",
+            yref=f"y{plot} domain",
+            **place,
+            line=look,
+            opacity=FAINTEST + (1 - FAINTEST) * count / most,
+            layer="below",
         )
     if timesteps:
         figure.add_scatter(

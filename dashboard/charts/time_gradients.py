@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.charts.logs import log_heatmap
+from dashboard.charts.lines import as_line
+from dashboard.charts.logs import axis_range, log_heatmap
+from dashboard.charts.relative import RELATIVE_UNIT, Shown, shown
 from dashboard.charts.style import (
     GREY,
     STEP_TITLE,
     TIMESTEP_TITLE,
     base_figure,
+    for_log_axis,
     mark_informative,
     note,
     nothing_yet,
-    rounded,
+    plain,
+    short,
 )
 from trainer.schema import VectorSeries
 
@@ -55,8 +59,16 @@ def norm_symbol(name: str) -> str:
     return f"‖∂loss/∂{SYMBOLS.get(field, field)}‖"
 
 
-def heatmap(vectors: VectorSeries, *, name: str) -> go.Figure:
-    """Across: training. Up: timesteps. Colour: log10 of the norm. Blank cells hold no finite number."""
+def norm_title(name: str, *, is_relative: bool) -> str:
+    """``h/0`` as an axis title with its unit."""
+    return f"{norm_symbol(name)} ({RELATIVE_UNIT if is_relative else 'norm'})"
+
+
+def heatmap(vectors: VectorSeries, *, name: str, is_relative: bool = False) -> go.Figure:
+    """Across: training. Up: timesteps. Colour: log10 of the norm. Blank cells hold no finite number.
+
+    ``is_relative`` divides each recording by its norm at the last timestep.
+    """
     figure = base_figure(STEP_TITLE, TIMESTEP_TITLE, height=376)
     figure.update_layout(hovermode="closest", showlegend=False, margin={"r": 8})
     steps, norms = vectors.steps, vectors.norms
@@ -64,43 +76,84 @@ def heatmap(vectors: VectorSeries, *, name: str) -> go.Figure:
     if length == 0:
         nothing_yet(figure, "The first recording of the gradient through time appears here.")
         return figure
-    columns = [[row[t] if t < len(row) else None for row in norms] for t in range(length)]
+    recordings = [shown(row, is_relative=is_relative) for row in norms]
+    told = [
+        hover_words(row, at.values, is_relative=is_relative)
+        for row, at in zip(norms, recordings, strict=True)
+    ]
     figure.add_trace(
         log_heatmap(
             steps,
             list(range(1, length + 1)),
-            columns,
-            quantity=norm_symbol(name),
+            [[at.values[t] if t < len(at.values) else None for at in recordings] for t in range(length)],
+            quantity=f"({norm_symbol(name)} ÷ that at the last timestep)"
+            if is_relative
+            else norm_symbol(name),
             hovertemplate="step %{x}, timestep %{y}: %{customdata}",
             uid="heatmap",
+            words=[[words[t] if t < len(words) else "" for words in told] for t in range(length)],
         )
     )
     return figure
 
 
+def hover_words(
+    norms: Sequence[float | None], values: Sequence[float | None], *, is_relative: bool
+) -> list[str]:
+    """What the pointer finds at each timestep: the size as drawn, and the norm itself."""
+    words = ["not finite" if norm is None else short(norm) for norm in norms]
+    if not is_relative:
+        return words
+    return [
+        f"norm {word}" if value is None else f"{short(value)} {RELATIVE_UNIT} (norm {word})"
+        for word, value in zip(words, values, strict=True)
+    ]
+
+
 def curve_at(
-    vectors: VectorSeries, *, name: str, step: int, color: str, informative: Sequence[int] = ()
+    vectors: VectorSeries,
+    *,
+    name: str,
+    step: int,
+    color: str,
+    informative: Mapping[int, int] | Sequence[int] = (),
+    is_relative: bool = False,
 ) -> go.Figure:
     """The norm at each timestep at the last recording up to ``step``, on a log axis; the first in grey.
 
-    ``informative`` are timesteps, from 0, whose inputs decide the target.
+    Args:
+        vectors: what was recorded; norms by timestep.
+        name: of the quantity, ``h/0``.
+        step: of the recording.
+        color: of its curve.
+        informative: timesteps, from 0, whose inputs decide the target, as ``mark_informative`` takes them.
+        is_relative: divides each recording by its norm at the last timestep.
     """
-    figure = base_figure(TIMESTEP_TITLE, f"{norm_symbol(name)} (norm)", height=376, y_type="log")
-    figure.update_layout(hovermode="x")
+    title = norm_title(name, is_relative=is_relative)
+    figure = base_figure(TIMESTEP_TITLE, title, height=376, y_type="log")
+    figure.update_layout(hovermode="x", yaxis={"uirevision": title})
     figure.update_xaxes(rangemode="normal")
     if not vectors.steps:
         nothing_yet(figure, "The first recording of the gradient through time appears here.")
         return figure
     index = recording_at(vectors, step)
     if index != 0:
-        first = f"step {vectors.steps[0]:,} (first)"
-        _add_vector(figure, vectors.norms[0], name=first, color=GREY, width=1.2, uid="first")
-    label = f"step {vectors.steps[index]:,}"
-    _add_vector(figure, vectors.norms[index], name=label, color=color, width=2.2, uid="chosen")
-    row = vectors.norms[index]
+        name = f"step {vectors.steps[0]:,} (first)"
+        figure.add_trace(
+            vector_line(
+                vectors.norms[0], name=name, color=GREY, uid="first", is_relative=is_relative, width=1.2
+            )
+        )
+    name = f"step {vectors.steps[index]:,}"
+    figure.add_trace(
+        vector_line(
+            vectors.norms[index], name=name, color=color, uid="chosen", is_relative=is_relative, width=2.2
+        )
+    )
     mark_informative(figure, informative)
-    if missing := gap_words(row):
-        note(figure, missing, inside=True)
+    keep_even(figure)
+    if words := shown(vectors.norms[index], is_relative=is_relative).words:
+        note(figure, words, inside=True)
     return figure
 
 
@@ -109,24 +162,35 @@ def recording_at(vectors: VectorSeries, step: int) -> int:
     return max((i for i, at in enumerate(vectors.steps) if at <= step), default=0)
 
 
-def gap_words(row: Sequence[float | None]) -> str:
-    """What a log axis cannot show of ``row``: exact zeros and values that are not finite."""
-    zeros = sum(v == 0 for v in row)
-    bad = sum(v is None or not math.isfinite(v) for v in row)
-    parts = [f"exactly 0 at {zeros} of {len(row)} timesteps"] if zeros else []
-    parts += [f"not finite at {bad} of {len(row)} timesteps"] if bad else []
-    return "; ".join(parts)
-
-
-def _add_vector(
-    figure: go.Figure, row: Sequence[float | None], *, name: str, color: str, width: float, uid: str
-) -> None:
-    figure.add_scatter(
-        x=list(range(1, len(row) + 1)),
-        y=rounded([v if v is not None and v > 0 else None for v in row]),
-        mode="lines",
-        name=name,
-        line={"color": color, "width": width},
-        hovertemplate="%{y:.3g}",
+def vector_line(
+    norms: Sequence[float | None],
+    *,
+    name: str,
+    color: str,
+    uid: str,
+    is_relative: bool = False,
+    width: float = 2.0,
+    dash: str = "solid",
+    **axes: Any,
+) -> go.Scatter:
+    """One recording by timestep, from 1, for a log axis."""
+    found: Shown = shown(norms, is_relative=is_relative)
+    values = for_log_axis(found.values)
+    return go.Scatter(
+        x=list(range(1, len(values) + 1)),
+        y=values,
+        **as_line(values, color=color),
+        name=plain(name),
+        line={"color": color, "width": width, "dash": dash},
+        customdata=hover_words(norms, found.values, is_relative=is_relative),
+        hovertemplate="%{customdata}",
         uid=uid,
+        **axes,
     )
+
+
+def keep_even(figure: go.Figure) -> None:
+    """Give the log axis a range of its own where the figure's lines are too even for Plotly to choose it."""
+    ends = axis_range(v for line in figure.data for v in line.y or ())
+    if ends is not None:
+        figure.update_yaxes(range=ends)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line, gap_words, said
 from dashboard.charts.logs import log_heatmap
-from dashboard.charts.style import GREY, base_figure, for_log_axis, line_mode, nothing_yet, plain
+from dashboard.charts.style import GREY, base_figure, for_log_axis, nothing_yet, plain
 from dashboard.theme import Dash
 
 Rows = Sequence[Sequence[float | None]]
@@ -77,14 +78,14 @@ class LagCurve:
 
 
 def lag_figure(curves: Mapping[str, LagCurve], *, quantity: str) -> go.Figure:
-    """How what losses say fades with the distance, on a log axis; zeros are not drawn."""
+    """How what losses say fades with the distance, on a log axis; the legend counts the zeros."""
     figure = base_figure("lag (timesteps back from the loss)", f"{quantity}, mean", height=460, y_type="log")
     for uid, curve in curves.items():
         figure.add_scatter(
             x=list(range(len(curve.values))),
             y=for_log_axis(curve.values),
-            mode=line_mode(for_log_axis(curve.values)),
-            name=plain(curve.name),
+            **as_line(for_log_axis(curve.values), color=curve.color),
+            name=plain(said(curve.name, gap_words(curve.values, "lags", missing=False))),
             line={"color": curve.color, "width": 2, "dash": curve.dash},
             hovertemplate="%{y:.3g}",
             uid=uid,

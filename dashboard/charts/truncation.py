@@ -7,11 +7,11 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line, gap_words, said
 from dashboard.charts.style import (
     GREY,
     base_figure,
     for_log_axis,
-    line_mode,
     nothing_yet,
     reference_line,
     rounded,
@@ -75,8 +75,8 @@ def lag_norm_figure(view: TruncationView) -> go.Figure:
         figure.add_scatter(
             x=view.lags,
             y=for_log_axis(view.lag_norms[role]),
-            mode=line_mode(for_log_axis(view.lag_norms[role])),
-            name=role_title(role),
+            **as_line(for_log_axis(view.lag_norms[role]), color=colors[role]),
+            name=said(role_title(role), gap_words(view.lag_norms[role], "lags", missing=False)),
             line={"color": colors[role], "width": 2},
             hovertemplate="%{y:.3g}",
             uid=role.replace("/", "-"),
@@ -96,10 +96,11 @@ def _add(
     uid: str,
     dash: Dash = "solid",
 ) -> None:
+    values = rounded(getattr(matches, measure))
     figure.add_scatter(
         x=list(x),
-        y=rounded(getattr(matches, measure)),
-        mode="lines+markers" if dash != "solid" else "lines",
+        y=values,
+        **as_line(values, dots=dash != "solid", size=6, color=color),
         name=name,
         line={"color": color, "width": 3 if uid.startswith("all") else 1.6, "dash": dash},
         hovertemplate="%{y:.3f}",

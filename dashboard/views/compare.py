@@ -11,7 +11,8 @@ import streamlit as st
 from dashboard.charts.compare import METRICS, GradientCurve, metric_figure, time_gradient_figure
 from dashboard.charts.curves import X_TITLES, Curve
 from dashboard.charts.export import curves_csv, standalone_html
-from dashboard.charts.lengths import has_errors, length_figure
+from dashboard.charts.lengths import has_errors, length_figure, rule_words
+from dashboard.charts.smoothing import USUAL
 from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.client import Client, NotFound
 from dashboard.components.copy_button import copy_button
@@ -24,10 +25,12 @@ from dashboard.views.parts import (
     LIVE_EVERY,
     MOST_BESIDE,
     colour_mark,
+    deciding_words,
     heading,
     labels,
     length_curve,
     model_entry,
+    relative_toggle,
     run_ids,
     state_badge,
     task_entry,
@@ -179,12 +182,13 @@ def _curves(service: Client, runs: Sequence[Run]) -> None:
             "Smoothing",
             0.0,
             0.99,
-            0.9,
+            USUAL,
             0.01,
             key="smooth",
             bind="query-params",
             width=220,
-            help="Weight of a moving average: 0 shows the values as they are; 0.9 averages about ten points.",
+            help="Weight of a moving average, by update: 0 shows the values as they are, 0.9 averages over "
+            "about 10 updates, 0.99 over about 100. Point at a curve for the measured value as well.",
         )
         about = METRICS[metric]
         log = st.toggle("Log axis", value=True, key="log", bind="query-params", disabled=not about.log)
@@ -277,8 +281,8 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
     quantities = sorted({name for vectors in recorded.values() for name in vectors}, key=quantity_order)
     heading(
         "Gradient through time",
-        "How much of the loss's gradient reaches each timestep, at each run's newest recording. A straight "
-        "slope down to the left is exponential vanishing; a flatter curve learns longer links.",
+        "How much of the loss's gradient reaches each timestep, at each run's newest recording: read from "
+        "right to left. A straight fall is exponential vanishing; a flatter curve can learn longer links.",
     )
     first, *others = [str(run.id) for run in runs[: 1 + MOST_BESIDE]]
     st.page_link(
@@ -297,14 +301,21 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
         if len(stateless) < len(runs):
             st.caption("No run here has recorded it yet.")
         return
-    quantity = st.selectbox(
-        "State",
-        quantities,
-        format_func=quantity_title,
-        key="quantity",
-        bind="query-params",
-        width=260,
-    )
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        quantity = st.selectbox(
+            "State",
+            quantities,
+            format_func=quantity_title,
+            key="quantity",
+            bind="query-params",
+            width=260,
+        )
+        is_relative = relative_toggle()
+    drawn = [run for run in runs if quantity in recorded[run.id]]
+    is_one = all(run.summary.informative == drawn[0].summary.informative for run in drawn)
+    marks = (drawn[0].summary.informative or {}) if is_one else {}
+    if marks:
+        st.caption(deciding_words(drawn[0]))
     figure = time_gradient_figure(
         {
             str(run.id): GradientCurve(
@@ -317,6 +328,8 @@ def _through_time(service: Client, runs: Sequence[Run]) -> None:
             if quantity in recorded[run.id]
         },
         quantity=quantity,
+        is_relative=is_relative,
+        informative=marks,
     )
     live_plot(
         figure,
@@ -342,8 +355,8 @@ def _longer(service: Client, runs: Sequence[Run]) -> None:
     levels = {c.error if errors else c.loss for run in tested if (c := run.summary.chance)}
     heading(
         "Longer than in training",
-        "Each trained network on sequences of growing length that it did not read in training. Flat means "
-        "that it found the rule; rising means that it learnt the length as well.",
+        "Each trained network on sequences of growing length that it did not read in training. "
+        f"{plain(rule_words(curves))}",
     )
     live_plot(
         length_figure(

@@ -16,7 +16,7 @@ from dashboard.fields import error_path, with_choices
 from dashboard.forms import Cells, draw_section, read_section
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import number, plain
-from dashboard.views.inside_parts import LinkDraft, Look, carry_settings
+from dashboard.views.inside_parts import LinkDraft, Look, carry_settings, meaningless_views
 from dashboard.views.inside_results import CHOICES, draw_recorded, draw_result
 from dashboard.views.parts import (
     MOST_BESIDE,
@@ -28,7 +28,7 @@ from dashboard.views.parts import (
     title_of,
     view_entries,
 )
-from trainer.schema import CheckpointInfo, Inspection, Run, ViewEntry
+from trainer.schema import CheckpointInfo, Inspection, Run, ViewEntry, blow_up_words
 
 RECENT = 200
 """Runs that the chooser offers, newest first, beside the one of the link."""
@@ -72,12 +72,39 @@ def _inside(service: Client, known: Mapping[UUID, Run], *, polling: bool) -> Non
     run, weights = chosen
     if run.state.is_over == polling:
         st.rerun()  # drawn once more, and from then on with polling or without
+    if run.blew_up:
+        _say_blown_up(run)
     entries = _entries(service)
+    meaningless = meaningless_views(service, run)
+    # By a style sheet: the tabs' labels are what links hold, and a link may be opened for another run.
+    st.html(_tab_marks([entry.name in meaningless for entry in entries]))
     tabs = st.tabs([e.title for e in entries], key="view", on_change="rerun", bind="query-params")
     for tab, entry in zip(tabs, entries, strict=True):
         if tab.open:
             with tab:
-                guarded_part(partial(_view, service, run, entry, weights, known))()
+                draw = partial(_view, service, run, entry, weights, known, meaningless.get(entry.name))
+                guarded_part(draw)()
+
+
+def _tab_marks(are_meaningless: Sequence[bool]) -> str:
+    """A style sheet that marks the tabs of views without meaning for the run: with a sign, and paler."""
+    tab = '.st-key-view [data-testid="stTab"]:nth-of-type'
+    rules = (
+        f'{tab}({place}):not([aria-selected="true"]) {{ opacity: 0.6; }} '
+        f'{tab}({place})::after {{ content: "∅" / "has no meaning here"; margin-inline-start: 0.3rem; }}'
+        for place, is_meaningless in enumerate(are_meaningless, start=1)
+        if is_meaningless
+    )
+    return f"<style>{' '.join(rules)}</style>"
+
+
+def _say_blown_up(run: Run) -> None:
+    what, way_out = blow_up_words(run.reason or "", run.config.training)
+    seen = "What is seen here is how the network was before that."
+    st.error(f"**{plain(what)}** {plain(way_out)} {seen}", icon=":material/error:")
+    st.page_link(
+        "views/launch.py", label="Launch again", icon=":material/replay:", query_params={"from": str(run.id)}
+    )
 
 
 WORDS = {
@@ -234,10 +261,21 @@ def _choose_weights(run: Run, kept: Sequence[CheckpointInfo]) -> Weights:
 # --- One view ----------------------------------------------------------------------------------------
 
 
-def _view(service: Client, run: Run, entry: ViewEntry, weights: Weights, known: Mapping[UUID, Run]) -> None:
+def _view(
+    service: Client,
+    run: Run,
+    entry: ViewEntry,
+    weights: Weights,
+    known: Mapping[UUID, Run],
+    meaningless: str | None,
+) -> None:
     with st.container(gap=None):
         st.markdown(entry.summary)
-        st.caption(f"Look for: {entry.look_for}")
+        if meaningless is None:
+            st.caption(f"Look for: {entry.look_for}")
+    if meaningless is not None:
+        _say_meaningless(meaningless)  # and no settings: none of them would change that
+        return
     beside = _choose_beside(service, run, known) if entry.name in BESIDE else []
     look = Look(service=service, run=run, entry=entry, step=weights.step, settings={}, beside=beside)
     try:

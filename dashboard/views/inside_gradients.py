@@ -24,12 +24,11 @@ from dashboard.text import number, plain
 from dashboard.theme import RUN_COLORS, run_color, run_dash
 from dashboard.views.inside_parts import Look, choose
 from dashboard.views.inside_recorded import draw_over_training
-from dashboard.views.parts import heading, model_entry
+from dashboard.views.parts import deciding_words, heading, model_entry, relative_toggle
 from trainer.schema import (
     CreditView,
     DiagnosisView,
     Grid,
-    SequenceSample,
     TriangleView,
     TruncationView,
 )
@@ -59,27 +58,34 @@ def draw_diagnosis(look: Look, found: DiagnosisView) -> None:
     # First what the sentences speak of; beside other runs, what most networks have.
     told_of = "" if look.beside else found.state
     states = sorted(recorded, key=lambda state: (state != told_of, quantity_order(state)))
-    name = choose("State", states, key="through-state", words=quantity_title, width=280)
-    newest = [sample.content for sample in look.service.samples(look.run.id, limit=3)]
-    marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
+    with st.container(horizontal=True, gap="large", vertical_alignment="bottom"):
+        name = choose("State", states, key="through-state", words=quantity_title, width=280)
+        is_relative = relative_toggle()
     fit = found.fits.get(name)
     has_line = fit is not None and has_pace(fit)
     heading(
         "Over the training, and at one step of it",
         "Left: each column is one recording. Right: the recording that the slider stands at"
         + (", with the exponential that fits it best, where it fades or grows evenly" if has_line else "")
-        + ("; dotted: what decides the target." if marks else "."),
+        + f". {deciding_words(look.run)}".rstrip(),
     )
     live_plot(
-        playback_figure(recorded[name], name=name, color=look.color, fits=fit, informative=marks),
+        playback_figure(
+            recorded[name],
+            name=name,
+            color=look.color,
+            fits=fit,
+            informative=look.run.summary.informative or {},
+            is_relative=is_relative,
+        ),
         key="plot-playback",
         description=f"Gradient norm of the {quantity_title(name)} by timestep and step, with a slider",
         file_name=f"run-{look.run.number}-gradient-through-time",
     )
-    _several(look, found, name)
+    _several(look, found, name, is_relative=is_relative)
 
 
-def _several(look: Look, found: DiagnosisView, name: str) -> None:
+def _several(look: Look, found: DiagnosisView, name: str, *, is_relative: bool) -> None:
     """The newest recordings of all chosen runs, and how the fitted decay went."""
     fits, curves, names, without = {}, {}, look.names, []
     for run in (look.run, *look.beside):
@@ -112,7 +118,7 @@ def _several(look: Look, found: DiagnosisView, name: str) -> None:
     if look.beside:
         heading("Side by side", "The newest recording of each run.")
         live_plot(
-            time_gradient_figure(curves, quantity=name),
+            time_gradient_figure(curves, quantity=name, is_relative=is_relative),
             key="plot-several",
             description=f"Gradient norm at each timestep for {len(curves)} runs",
             file_name="gradients-through-time",

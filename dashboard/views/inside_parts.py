@@ -12,7 +12,7 @@ from zlib import crc32
 
 import streamlit as st
 
-from dashboard.client import Client
+from dashboard.client import Client, NotFound, Refused
 from dashboard.fields import Field
 from dashboard.forms import Draft
 from dashboard.theme import run_color
@@ -136,6 +136,23 @@ def _inspected(
     request: str,
 ) -> Inspection:
     return _service.inspect(run_id, Inspect.model_validate_json(request))
+
+
+def meaningless_views(service: Client, run: Run) -> dict[str, str]:
+    """By view that has no meaning for the run's network or task: why; of the others nothing is known."""
+    try:
+        return _meaningless(service, service.address.url, run.id)
+    except (NotFound, Refused):  # a service that cannot tell, or a busy one: each view says it by itself
+        return {}
+
+
+@st.cache_data(ttl=900, max_entries=200, show_spinner=False)
+def _meaningless(
+    _service: Client,
+    url: str,  # noqa: ARG001 - part of the key
+    run_id: UUID,
+) -> dict[str, str]:
+    return _service.meaningless_views(run_id)
 
 
 @contextmanager

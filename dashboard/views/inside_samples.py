@@ -163,7 +163,7 @@ def _written(found: GeneratedView) -> None:
         {
             "place": place,
             "written": visible(written.symbol),
-            "probability": share(written.probability),
+            "probability": None if written.probability is None else 100 * written.probability,
             **{
                 f"guess {i + 1}": f"{visible(guess.symbol)}  {share(guess.probability)}"
                 for i, guess in enumerate(written.guesses)
@@ -172,7 +172,13 @@ def _written(found: GeneratedView) -> None:
         for place, written in enumerate(found.written[:FIRST_SYMBOLS], start=1)
     ]
     order = ["place", "written", "probability", *(f"guess {i + 1}" for i in range(most))]
-    st.dataframe(rows, hide_index=True, column_order=order, height=320)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_order=order,
+        height=320,
+        column_config={"probability": st.column_config.NumberColumn("probability", format="%.3g%%")},
+    )
 
 
 def _guess_words(written: WrittenSymbol) -> str:

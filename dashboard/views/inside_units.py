@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -19,12 +19,13 @@ from dashboard.charts.gates import (
 from dashboard.charts.samples import sequence_figure
 from dashboard.charts.time_gradients import quantity_order, quantity_title
 from dashboard.components.live_plot import live_plot
-from dashboard.text import number, plain, share
+from dashboard.text import many, number, plain, share
 from dashboard.theme import RUN_COLORS, run_color, run_dash
 from dashboard.views.inside_parts import Look, choose
 from dashboard.views.inside_samples import draw_samples, verdict, wrong_words
 from dashboard.views.parts import heading, letters_of, task_entry
 from trainer.schema import GatesView, Grid, PlacesView, SurgerySide, SurgeryView
+from trainer.schema.standing import SPREADS
 
 FIRST_SHOWN = 4
 """Heatmaps that are shown until the reader chooses."""
@@ -222,13 +223,18 @@ def draw_surgery(look: Look, found: SurgeryView) -> None:
     letters, task = letters_of(look.service, look.run), task_entry(look.service, look.run)
     held = found.clamped.replace(found.target, unit_title(found.target, letters), 1)
     with st.container(gap=None):
-        st.markdown(f"Held: **{plain(held)}**.")
+        st.markdown(f"Held: **{plain(held)}**. {change_words(found)}")
+        chance = f" A blind guess has a loss of {number(found.chance.loss)}." if found.chance else ""
+        st.caption(
+            f"Measured on {many(found.sequences, 'sequence')}, the same for both; ± is the standard error: "
+            f"how far the numbers would differ on other sequences.{chance}"
+        )
         wrong_words(task)
     sides = (("Untouched", "untouched", found.untouched), ("With the clamp", "changed", found.changed))
     for column, (title, key, side) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
             heading(title)
-            _side(side, found.untouched)
+            _side(side)
             draw_samples(
                 side.samples,
                 task=task,
@@ -239,8 +245,42 @@ def draw_surgery(look: Look, found: SurgeryView) -> None:
             )
 
 
-def _side(side: SurgerySide, untouched: SurgerySide) -> None:
-    line = f"Loss **{number(side.loss)}** · wrong **{share(side.error)}**"
-    if side is not untouched and side.loss is not None and untouched.loss is not None:
-        line += f" · loss {side.loss - untouched.loss:+.3g}"
-    st.markdown(line)
+STANDING = {
+    "at chance": ":orange-badge[at chance: no better than guessing]",
+    "worse": ":orange-badge[worse than chance]",
+}
+"""What is said of a loss that is not better than that of a blind guess."""
+
+
+def _side(side: SurgerySide) -> None:
+    st.markdown(side_words(side))
+
+
+def side_words(side: SurgerySide) -> str:
+    """Loss and wrong answers, each with its spread, and how many were judged; and whether that is chance."""
+    judged = f" ({side.wrong:,} of {side.total:,})" if side.total else ""
+    line = (
+        f"Loss **{number(side.loss)}**{_spread(side.loss_spread)} · wrong **{share(side.error)}**"
+        f"{_spread(side.error_spread, share)}{judged}"
+    )
+    return " ".join(filter(None, (line, STANDING.get(side.standing or ""))))
+
+
+def change_words(found: SurgeryView) -> str:
+    """What holding it did to the loss, sequence by sequence, and whether that is more than their spread."""
+    before, after = found.untouched.loss, found.changed.loss
+    if before is None or after is None:
+        return "The loss is no number any more."
+    change, spread = found.loss_change, found.loss_change_spread
+    if change is None:
+        change = after - before
+    if change == 0:
+        return "It changes nothing: the loss is the same."
+    told = f"Change of the loss {change:+.3g}{_spread(spread)}"
+    if spread is not None and abs(change) <= SPREADS * spread:
+        return f"{told}: on so few sequences not told from none."
+    return f"{told}."
+
+
+def _spread(value: float | None, words: Callable[[float | None], str] = number) -> str:
+    return "" if value is None else f" ± {words(value)}"

@@ -24,6 +24,7 @@ from trainer.schema import (
     Launch,
     Run,
     RunConfig,
+    blow_up_words,
     of_run,
     properties,
     without_effect,
@@ -274,6 +275,9 @@ def show_origin(origin: Run, catalog: Catalog) -> None:
         "Change what you like; that run stays as it is."
         + (f" Left out, since it had no effect there: {plain(left_out)}." if idle else "")
     )
+    if origin.blew_up:
+        what, way_out = blow_up_words(origin.reason or "", origin.config.training)
+        st.warning(f"**{plain(what)}** {plain(way_out)}", icon=":material/error:")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,30 @@ def is_there(client: Client, run_id: UUID) -> bool:
     return True
 
 
+def relative_toggle() -> bool:
+    """Whether gradients are drawn relative to the last timestep; the address keeps it."""
+    return st.toggle(
+        "Relative to the last timestep",
+        value=True,
+        key="relative",
+        bind="query-params",
+        help="How much of the gradient arrives at each timestep: its norm there ÷ its norm at the last "
+        "timestep. Off: the norms themselves. Those are large where the network errs much, so that a run "
+        "which has learnt nothing may lie above one that solved its task.",
+    )
+
+
+def deciding_words(run: Run) -> str:
+    """What the dotted lines in a plot of gradients stand for; empty where there are none."""
+    if not run.summary.informative:
+        return ""
+    size = run.config.analysis.probe_size
+    return (
+        f"Dotted: what decides the target in any of the {size} sequences that are measured, fainter where in "
+        "fewer of them."
+    )
+
+
 def run_ids(text: str) -> list[UUID]:
     """The run ids in a comma-separated list, each once; what is no id is left out."""
     ids = []

@@ -15,7 +15,7 @@ from dashboard.text import count, duration, number, plain, share
 from dashboard.views.parts import LIVE_EVERY, is_there, run_ids, state_badge, title_of
 from dashboard.views.run_samples import samples
 from dashboard.views.run_sections import configuration, learning, log, through_time
-from trainer.schema import Run, RunState
+from trainer.schema import Run, RunState, blow_up_words
 
 STOPPING = "run.stopping"
 """Where the session keeps the attempt that it asked to stop."""
@@ -131,7 +131,11 @@ def _buttons(service: Client, run: Run, stopping: bool) -> None:
     if run.silent_for is not None:  # beside Stop, which such a run can be told as well
         _resume_button(st.container(width=STOP_WIDTH), service, run)
     if st.button(
-        "Launch again", icon=":material/replay:", key="again", help="With these settings, or others"
+        "Launch again",
+        icon=":material/replay:",
+        key="again",
+        type="primary" if run.blew_up else "secondary",
+        help="Opens the form filled with these settings, to change some",
     ):
         st.switch_page("views/launch.py", query_params={"from": str(run.id)})
     st.page_link(
@@ -156,7 +160,8 @@ def _resume_button(place: DeltaGenerator, service: Client, run: Run) -> None:
         icon=":material/play_arrow:",
         key="resume",
         width="stretch",
-        type="primary",
+        type="secondary" if run.blew_up else "primary",
+        help="Repeats, to the last bit, what ended this run." if run.blew_up else None,
         on_click=_ask,
         args=(partial(service.resume, run.id),),
     )
@@ -194,6 +199,9 @@ def _state_words(run: Run) -> None:
             st.info(
                 "Waits for a free place: runs start first come, first served.", icon=":material/schedule:"
             )
+        case RunState.FAILED if run.blew_up:
+            what, way_out = blow_up_words(run.reason or "", run.config.training)
+            st.error(f"**{plain(what)}** {plain(way_out)}", icon=":material/error:")
         case RunState.FAILED:
             fix = (
                 "What was recorded is kept. Launch again with other settings, or resume from the checkpoint."

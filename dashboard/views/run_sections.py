@@ -11,16 +11,26 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.charts.compare import metric_figure
 from dashboard.charts.curves import Curve
 from dashboard.charts.gradient_norms import gradient_norm_figure
-from dashboard.charts.lengths import has_errors, length_figure
+from dashboard.charts.lengths import has_errors, length_figure, rule_words
 from dashboard.charts.losses import error_figure, loss_figure
 from dashboard.charts.settings import command, flat, words
+from dashboard.charts.smoothing import USUAL
 from dashboard.charts.time_gradients import curve_at, heatmap, quantity_order, quantity_title, recording_at
 from dashboard.client import Client
 from dashboard.components.live_plot import live_plot
 from dashboard.text import plain
 from dashboard.theme import run_color
-from dashboard.views.parts import choose_step, empty, heading, length_curve, model_entry, task_entry
-from trainer.schema import CatalogEntry, Run, SequenceSample, Series
+from dashboard.views.parts import (
+    choose_step,
+    deciding_words,
+    empty,
+    heading,
+    length_curve,
+    model_entry,
+    relative_toggle,
+    task_entry,
+)
+from trainer.schema import CatalogEntry, Run, Series, Standing, error_standing, standing
 
 POINTS = 600
 """Points per curve: more than a plot has pixels to tell apart."""
@@ -31,8 +41,8 @@ RECORDINGS = 160
 def learning(service: Client, run: Run) -> None:
     """Losses, error rate and gradient norms."""
     with st.container(horizontal=True, gap="large"):
-        log_loss = st.toggle("Log loss axis", key="log-loss")
-        smooth = st.toggle("Smooth the training loss", value=True, key="smooth-loss")
+        log_loss = st.toggle("Log loss axis", key="log-loss", bind="query-params")
+        smooth = st.toggle("Smooth the training loss", value=True, key="smooth-loss", bind="query-params")
     metrics = service.metrics(run.id, max_points=POINTS)
     fresh = service.run(run.id)
     entry = task_entry(service, run)
@@ -45,8 +55,7 @@ def learning(service: Client, run: Run) -> None:
         ),
         (
             "Error rate",
-            "Share of wrong answers on sequences kept from training. It often stays near chance for long, "
-            "and then falls at once: that is the moment the network finds the rule.",
+            f"Share of wrong answers on sequences kept from training. {_error_words(fresh)}",
         ),
     )
     with left:
@@ -57,7 +66,7 @@ def learning(service: Client, run: Run) -> None:
                 loss_unit=entry.loss_unit if entry else "",
                 chance=chance,
                 y_type="log" if log_loss else "linear",
-                smooth=0.9 if smooth else 0.0,
+                smooth=USUAL if smooth else 0.0,
             ),
             key="plot-loss",
             description="Training and validation loss over training, with the chance level",
@@ -86,6 +95,36 @@ def learning(service: Client, run: Run) -> None:
     _controls(metrics, run)
     if fresh.summary.lengths or run.config.analysis.test_lengths_to:
         _longer(fresh, entry)
+
+
+VALIDATED = 256
+"""Sequences in a validation."""
+
+
+def _standing(run: Run) -> Standing | None:
+    """Beside chance: by the closing test or, before that, by the last validation."""
+    summary, chance = run.summary, run.summary.chance
+    if chance is None:
+        return None
+    if summary.test_total:
+        wrong = (summary.test_wrong or 0) / summary.test_total
+        by_error = error_standing(wrong, summary.test_total, chance.error)
+        return by_error or standing(summary.test_loss, chance.loss)
+    by_error = error_standing(summary.validation_error, VALIDATED, chance.error)
+    return by_error or standing(summary.validation_loss, chance.loss)
+
+
+def _error_words(run: Run) -> str:
+    """How to read the error rate, by how the run has done so far."""
+    where = _standing(run)
+    usual = "It often stays near chance for long, and then falls at once"
+    if where is None:
+        return f"{usual}."
+    if where == "better":
+        return f"{usual}: that is the moment the network finds the rule."
+    if run.state.is_over:
+        return "This run did no better than guessing to its end: it found no rule."
+    return f"{usual}. So far this run does no better than guessing."
 
 
 def _controls(metrics: Mapping[str, Series], run: Run) -> None:
@@ -124,8 +163,8 @@ def _longer(run: Run, task: CatalogEntry | None) -> None:
     unit = (task.error_unit if errors else task.loss_unit) if task else ""
     heading(
         "Longer than in training",
-        "The trained network on sequences of growing length that it did not read in training. Flat means "
-        "that it found the rule; rising means that it learnt the length as well.",
+        "The trained network on sequences of growing length that it did not read in training. "
+        f"{plain(rule_words(curves))}",
     )
     live_plot(
         length_figure(
@@ -160,36 +199,43 @@ def through_time(service: Client, run: Run) -> None:
             sorted(recorded, key=quantity_order),
             format_func=quantity_title,
             key="quantity",
+            bind="query-params",
             width=260,
         )
         vectors = recorded[name]
         step = choose_step("Step of the curve", vectors.steps, key="curve-step")
-    # The samples show the first sequences of the very batch on which the gradient is measured.
-    newest = [sample.content for sample in service.samples(run.id, limit=3)]
-    marks = sorted({t for seen in newest if isinstance(seen, SequenceSample) for t in seen.informative})
+        is_relative = relative_toggle()
+    fresh = service.run(run.id)
     at = vectors.steps[recording_at(vectors, step)] if vectors.steps else 0
     left, right = _pair(
         (
             "Over the whole training",
             "Each column is one recording on the same sequences. A dark lower part means that early "
-            "timesteps get next to no gradient: the network cannot learn from them yet.",
+            "timesteps get next to no gradient: the network cannot learn from them yet. Blank: no number.",
         ),
         (
             f"At step {at:,}",
-            "Read it from right to left. Falling straight is vanishing, rising is exploding, flat is memory."
-            + (" Dotted: what decides the target of the sequences under Samples." if marks else ""),
+            "Read it from right to left. Falling straight is vanishing, rising is exploding; flat: it "
+            f"arrives. {deciding_words(fresh)}".rstrip(),
         ),
     )
     with left:
         live_plot(
-            heatmap(vectors, name=name),
+            heatmap(vectors, name=name, is_relative=is_relative),
             key="plot-heatmap",
             description="Gradient norm by timestep (up) and training step (across)",
             file_name=f"run-{run.number}-gradient-heatmap",
         )
     with right:
         live_plot(
-            curve_at(vectors, name=name, step=step, color=run_color(run.number), informative=marks),
+            curve_at(
+                vectors,
+                name=name,
+                step=step,
+                color=run_color(run.number),
+                informative=fresh.summary.informative or {},
+                is_relative=is_relative,
+            ),
             key="plot-time-curve",
             description=f"Gradient norm at each timestep at step {at}",
             file_name=f"run-{run.number}-gradient-step-{at}",

@@ -295,7 +295,10 @@ def carry_out(service: Client, selected: Sequence[Run]) -> None:
         case "stop":
             act(service.stop, [run.id for run in selected if run.state in ACTIVE])
         case "resume":
-            act(service.resume, [run.id for run in selected if run.can_resume])
+            resumed = [run for run in selected if run.can_resume]
+            if any(run.blew_up for run in resumed):
+                ask("resume", [run.id for run in resumed])
+            act(service.resume, [run.id for run in resumed])
 
 
 HELP = {

@@ -1,4 +1,4 @@
-"""The questions that the Runs page asks: new name and tags, and whether to delete."""
+"""The questions that the Runs page asks: new name and tags, whether to delete, and to resume in vain."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from dashboard.client import Client, NotFound, Refused
 from dashboard.fields import errors_of, sentence
 from dashboard.session import show_trouble
-from dashboard.text import plain
-from trainer.schema import Run, RunPatch, RunState
+from dashboard.text import many, plain
+from trainer.schema import Run, RunPatch, RunState, blow_up_words
 
 ASKING = "runs.asking"
 """Where the session keeps the open question: its name and the runs it is about."""
@@ -31,6 +31,8 @@ def open_dialog(service: Client, question: tuple[str, Sequence[UUID]]) -> None:
         close()
     elif kind == "delete":
         ask_delete(service, runs)
+    elif kind == "resume":
+        ask_resume(service, runs)
     else:
         ask_edit(service, runs)
 
@@ -83,6 +85,38 @@ def patch_of(run: Run, name: str | None, before: list[str], after: list[str]) ->
     tags = [tag for tag in run.tags if tag not in before or tag in after]
     tags += [tag for tag in after if tag not in tags]
     return RunPatch(tags=tags) if name is None else RunPatch(name=name, tags=tags)
+
+
+@st.dialog("Resume what blew up?", on_dismiss=close)
+def ask_resume(service: Client, runs: Sequence[Run]) -> None:
+    """Where some of the runs would only repeat their end."""
+    blown, others = [run for run in runs if run.blew_up], [run for run in runs if not run.blew_up]
+    for run in blown:
+        what, way_out = blow_up_words(run.reason or "", run.config.training)
+        st.markdown(f"**{plain(run.name)}**: {plain(what)} {plain(way_out)}")
+    with st.container(horizontal=True):
+        if len(blown) == 1 and st.button(
+            "Launch again", type="primary", icon=":material/replay:", key="resume.again"
+        ):
+            close()
+            st.switch_page("views/launch.py", query_params={"from": str(blown[0].id)})
+        if others and st.button(f"Resume only the other {many(len(others), 'run')}", key="resume.others"):
+            resume(service, others)
+        if st.button("Resume all the same", key="resume.yes"):
+            resume(service, runs)
+
+
+def resume(service: Client, runs: Sequence[Run]) -> None:
+    for run in runs:
+        try:
+            service.resume(run.id)
+        except NotFound:
+            continue  # deleted meanwhile
+        except Refused as refusal:
+            show_trouble(refusal)
+            return
+    close()
+    st.rerun()
 
 
 @st.dialog("Delete for good?", on_dismiss=close)

@@ -36,6 +36,7 @@ from trainer.schema import (
     RunPage,
     RunPatch,
     RunState,
+    RunViews,
     Summary,
     TrainingConfig,
     ViewEntry,
@@ -275,6 +276,8 @@ class FakeService:
         self.inspected: list[Inspect] = []
         self.answers: dict[str, Answer | Callable[[Inspect], Answer]] = {}
         """By view: its result, why it says no, or why it has no meaning; or what tells that for a request."""
+        self.meaningless: dict[str, str] = {}
+        """By view that has no meaning for any run: why."""
         self.note = ""
         """Said with every result of a view."""
         self.fail_next = 0
@@ -449,6 +452,11 @@ def make_app(fake: FakeService) -> FastAPI:
     def checkpoints(run_id: UUID) -> list[CheckpointInfo]:
         find(run_id)
         return fake.checkpoints
+
+    @app.get("/runs/{run_id}/views", dependencies=guarded)
+    def views(run_id: UUID) -> RunViews:
+        find(run_id)
+        return RunViews(meaningless=fake.meaningless)
 
     @app.post("/runs/{run_id}/inspect", dependencies=guarded)
     def inspect(run_id: UUID, asked: Inspect) -> Inspection:

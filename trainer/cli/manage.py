@@ -11,7 +11,7 @@ from rich.text import Text
 from trainer.cli.app import errors_told, out, settings
 from trainer.cli.client import ServiceError, connected
 from trainer.cli.console import as_json
-from trainer.cli.show import table, whole
+from trainer.cli.show import next_command, table, whole
 from trainer.schema import RunState
 
 Reference = Annotated[str, typer.Argument(help="Number of the run, or the beginning of its id.")]
@@ -63,6 +63,8 @@ def show(
         typer.echo(as_json(found))
     else:
         out.print(whole(found, log))
+        if found.blew_up:
+            out.print(Text(f"\n{next_command(found)}"), soft_wrap=True)
 
 
 def stop(run: Reference) -> None:

@@ -11,7 +11,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from trainer.schema import ForecastSample, LogLine, Run, RunState, Sample, TextSample, percent
+from trainer.schema import (
+    ForecastSample,
+    LogLine,
+    Run,
+    RunState,
+    Sample,
+    TextSample,
+    blow_up_words,
+    percent,
+)
 
 STYLES = {
     RunState.QUEUED: "cyan",
@@ -107,6 +116,30 @@ def facts(run: Run) -> Table:
     return grid
 
 
+def blown_up(run: Run) -> list[Text]:
+    """What comes before all figures of a run that blew up; nothing of any other."""
+    if not run.blew_up:
+        return []
+    what, way_out = blow_up_words(run.reason or "", run.config.training)
+    return [Text(what, style=STYLES[RunState.FAILED]), Text(way_out)]
+
+
+def next_command(run: Run) -> str:
+    """What to type after a run that is over but did not finish; empty where nothing is left to do."""
+    if not run.can_resume:
+        return ""
+    if not run.blew_up:
+        return f"Go on with it: python -m trainer resume {run.number}"
+    training = run.config.training
+    changes = f"-s training.learning_rate={training.learning_rate / 10:g}"
+    if training.clip is None:
+        changes += " -s training.clip=norm"
+    return (
+        f"Launch it again, for example: python -m trainer show {run.number} --json > again.json && "
+        f"python -m trainer train --config again.json {changes}"
+    )
+
+
 def sample_text(sample: Sample) -> RenderableType:
     """What the network produced."""
     content = sample.content
@@ -127,7 +160,7 @@ def closing(run: Run, samples: list[Sample]) -> Group:
     """The last words of ``train``: results, and the newest samples."""
     last = max((sample.step for sample in samples), default=0)
     newest = [sample_text(sample) for sample in samples if sample.step == last][:4]
-    return Group(Text(f"{run.number} {run.name}", style="bold"), facts(run), *newest)
+    return Group(Text(f"{run.number} {run.name}", style="bold"), *blown_up(run), facts(run), *newest)
 
 
 def whole(run: Run, log: list[LogLine]) -> Group:
@@ -135,6 +168,7 @@ def whole(run: Run, log: list[LogLine]) -> Group:
     parts: list[RenderableType] = [
         Text(f"{run.number} {run.name}", style="bold"),
         Text(str(run.id), style="dim"),
+        *blown_up(run),
     ]
     if run.tags:
         parts.append(Text("Tags: " + ", ".join(run.tags)))

@@ -15,7 +15,7 @@ from trainer.cli.app import err, errors_told, out, settings
 from trainer.cli.client import Client, ServiceError, connected
 from trainer.cli.console import as_json as one_line
 from trainer.cli.progress import follow
-from trainer.cli.show import closing
+from trainer.cli.show import blown_up, closing, next_command
 from trainer.schema import Catalog, Run, RunState
 
 INTERRUPTED_BY_USER = 130
@@ -78,12 +78,18 @@ def resume(
 
     Also with one that is running but does not answer: its process is ended.
 
+    One that blew up, its loss or gradient being no finite number any more, would do so again: launch it with
+    other settings instead.
+
     Example:
 
         python -m trainer resume 3
     """
     with errors_told(), connected(settings(), training=True) as client:
-        code = _watch(client, client.resume(client.find(run).id), as_json=as_json)
+        found = client.find(run)
+        for line in blown_up(found):
+            err.print(line)
+        code = _watch(client, client.resume(found.id), as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -180,8 +186,8 @@ def _watch(client: Client, run: Run, *, as_json: bool) -> int:
         typer.echo(one_line(run))
     else:
         out.print(closing(run, samples))
-    if run.can_resume:
-        err.print(Text(f"Go on with it: python -m trainer resume {run.number}"))
+    if command := next_command(run):
+        err.print(Text(command), soft_wrap=True)  # to be copied: in one line
     if run.state is RunState.FINISHED:
         return 0
     return INTERRUPTED_BY_USER if by_user else 1

@@ -193,6 +193,15 @@ class Subject:
             )
 
 
+def anything(subject: Subject) -> None:
+    """Requires nothing."""
+
+
+def needs_state(why: str) -> Callable[[Subject], None]:
+    """Requires a network that carries a state; ``why`` tells what is missing without one."""
+    return lambda subject: subject.require_state(why)
+
+
 Settings = TypeVar("Settings", bound=ViewSettings | Wire)
 
 
@@ -208,6 +217,9 @@ class ViewSpec(Generic[Settings]):
     settings: type[Settings]
     compute: Callable[[Subject, Settings], Wire]
     """Gives a member of ``trainer.schema.ViewResult``. Raises Meaningless and ViewError."""
+    require: Callable[[Subject], None] = anything
+    """Raises Meaningless where no weights and no settings would give the view a meaning: asked before
+    ``compute``, and quick, since a page asks it of all views to mark those that have none."""
     uses_checkpoint: Literal["must", "may", "no"] = "must"
     """``may``: with the one that was asked for, where there is one."""
     needs_recordings: bool = False

@@ -23,7 +23,7 @@ from trainer.corpora import builtin_corpora
 from trainer.errors import ConfigError, shortened
 from trainer.inspection import VIEWS
 from trainer.inspection.base import Meaningless, Recorded, Subject, ViewError
-from trainer.schema import ErrorBody, FieldError, Inspection, RunConfig
+from trainer.schema import ErrorBody, FieldError, Inspection, RunConfig, RunViews
 
 NICENESS = 5
 """Added to the priority number: training and the service itself go first."""
@@ -33,7 +33,8 @@ NICENESS = 5
 class Question:
     """All that an inspection needs: it opens no database and asks nobody."""
 
-    view: str
+    view: str | None
+    """None asks which views have no meaning for the run."""
     settings: Mapping[str, Any]
     config: RunConfig
     step: int | None = None
@@ -98,11 +99,15 @@ def _end_with(line: Connection) -> None:
 
 def answer(question: Question) -> Reply:
     """Compute a view; every failure becomes an answer that says what to do."""
+    if question.view is None:
+        return meanings(question)
     began = time.perf_counter()
     view = VIEWS[question.view]
     try:
         settings = view.settings.model_validate(question.settings)
-        result: Any = view.compute(subject_of(question), settings)
+        subject = subject_of(question)
+        view.require(subject)
+        result: Any = view.compute(subject, settings)
         why = None
     except Meaningless as error:
         result, why = None, str(error)
@@ -141,6 +146,19 @@ def answer(question: Question) -> Reply:
         result=result,
     )
     return Reply(status=HTTPStatus.OK, body=found.model_dump_json().encode("utf-8", "replace"))
+
+
+def meanings(question: Question) -> Reply:
+    """Why views have no meaning for the run, a RunViews; of a run that cannot be built, nothing is told."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(ConfigError):
+        subject = subject_of(question)
+        for name, view in VIEWS.items():
+            try:
+                view.require(subject)
+            except Meaningless as why:
+                found[name] = str(why)
+    return Reply(status=HTTPStatus.OK, body=RunViews(meaningless=found).model_dump_json().encode())
 
 
 def subject_of(question: Question) -> Subject:

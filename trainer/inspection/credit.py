@@ -24,11 +24,7 @@ def compute(subject: Subject, settings: CreditSettings) -> CreditView:
     """Measures the checkpoint, and beside it the network that training began with."""
     probe = subject.probe(settings.sequences)
     batch, informative = probe.batch, probe.batch.informative
-    if informative is None:
-        raise Meaningless(
-            f"In this task ({subject.resolved.task_spec.title.lower()}) no timestep is a mere distractor: "
-            "every input matters to some target, so there is nothing to compare."
-        )
+    assert informative is not None  # as `require` has seen to
     _require_reach(subject, _nearest(batch, informative))
     now, at_start = (
         credit_gradients(network, batch.inputs, None, probe.loss)
@@ -41,6 +37,17 @@ def compute(subject: Subject, settings: CreditSettings) -> CreditView:
         norms={name: curve(norms(gradient[: lengths[0], 0])) for name, gradient in now.items()},
         informative=sorted(set(informative[0].tolist())),
     )
+
+
+def require(subject: Subject) -> None:
+    """Raises Meaningless where all timesteps decide, or where none that does can be heard."""
+    batch = subject.learnt(CreditSettings().sequences)
+    if batch.informative is None:
+        raise Meaningless(
+            f"In this task ({subject.resolved.task_spec.title.lower()}) no timestep is a mere distractor: "
+            "every input matters to some target, so there is nothing to compare."
+        )
+    _require_reach(subject, _nearest(batch, batch.informative))
 
 
 def _nearest(batch: Batch, informative: Tensor) -> int:
@@ -88,4 +95,5 @@ SPEC = ViewSpec(
     ),
     settings=CreditSettings,
     compute=compute,
+    require=require,
 )

@@ -22,10 +22,9 @@ from trainer.inspection.fading import (
     told,
     unfitted,
 )
-from trainer.schema import DiagnosisView, Series, percent
+from trainer.schema import DiagnosisView, Series, blow_up, blow_up_words, percent, standing
+from trainer.schema.ends import Quantity
 
-NEAR_CHANCE = 0.03
-"""A loss within this share of chance is that of chance."""
 OFTEN = 0.5
 """A share of the time worth a sentence."""
 SATURATION_SEQUENCES = 16
@@ -42,7 +41,7 @@ def compute(subject: Subject, settings: DiagnosisSettings) -> DiagnosisView:
     why = unfitted(recorded) if recorded is not None else ""
     spoken_of = None if why else recorded
     numbers: dict[str, float] = {}
-    sentences = [*_loss(subject, numbers)]
+    sentences = [*_blow_up(subject, numbers), *_loss(subject, numbers)]
     if recorded is not None:
         exploded = [*overflow(recorded, words, numbers)]
         sentences += exploded or (() if why else told(recorded, words, numbers))
@@ -67,6 +66,19 @@ def compute(subject: Subject, settings: DiagnosisSettings) -> DiagnosisView:
     )
 
 
+def _blow_up(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
+    """Before all else: the rest tells of a training that came to nothing."""
+    quantities: tuple[Quantity, ...] = ("the loss", "the gradient's norm")
+    for quantity, key in zip(quantities, ("loss", "gradient_norm/before_clip"), strict=True):
+        series = subject.recorded.metrics.get(key)
+        if series is not None and series.step and series.step[-1] in series.flag:
+            step, flag = series.step[-1], series.flag[series.step[-1]]
+            numbers["blew up at"] = step
+            what, _ = blow_up_words(blow_up(quantity, float(flag), step), subject.config.training)
+            yield f"{what} What else is told here is of the network before that."
+            return
+
+
 def _loss(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
     """By the last value, whether it is a number or not."""
     series = subject.recorded.metrics.get("validation/loss")
@@ -82,7 +94,7 @@ def _loss(subject: Subject, numbers: dict[str, float]) -> Iterator[str]:
     said = f"The validation loss, {loss:.3g} ({unit}),"
     if chance <= 0:
         yield f"{said} is to be compared with 0, which guessing gives."
-    elif abs(loss / chance - 1) <= NEAR_CHANCE:
+    elif standing(loss, chance) == "at chance":
         yield f"{said} is that of chance, {chance:.3g}: it does no better than guessing."
     elif loss > chance:
         ratio = loss / chance

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from models.base import named_history
 from models.bptt.gates import saturation
-from trainer.inspection.base import Subject, ViewError, ViewSettings, ViewSpec, grid
+from trainer.inspection.base import Subject, ViewError, ViewSettings, ViewSpec, grid, needs_state
 from trainer.schema import FOR_TEXT, Channel, GatesView, SaturationShares, SequenceSample
 from trainer.tasks.base import Batch
 from trainer.tasks.text_stream import TextStream
@@ -35,7 +35,6 @@ class GatesSettings(ViewSettings):
 
 def compute(subject: Subject, settings: GatesSettings) -> GatesView:
     """Reads the sequence once, step by step; saturation is measured on more of them."""
-    subject.require_state("there are neither gates nor states to see.")
     network = subject.network
     batch, last = _read(subject, settings)
     x = torch.cat((batch.inputs[:, : int(batch.lengths())], last), dim=1)
@@ -112,4 +111,5 @@ SPEC = ViewSpec(
     ),
     settings=GatesSettings,
     compute=compute,
+    require=needs_state("there are neither gates nor states to see."),
 )

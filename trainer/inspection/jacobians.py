@@ -20,7 +20,16 @@ from models.bptt.jacobians import (
     step_jacobians,
 )
 from models.bptt.lyapunov import is_meaningful, long_run_exponents
-from trainer.inspection.base import ProbeSettings, Subject, ViewError, ViewSpec, curve, number, quick_length
+from trainer.inspection.base import (
+    ProbeSettings,
+    Subject,
+    ViewError,
+    ViewSpec,
+    curve,
+    needs_state,
+    number,
+    quick_length,
+)
 from trainer.schema import Exponents, JacobiansView, NormBound, SpectrumView, Spread
 from trainer.seeds import generator
 
@@ -55,7 +64,6 @@ class JacobiansSettings(ProbeSettings):
 
 def compute(subject: Subject, settings: JacobiansSettings) -> JacobiansView:
     """Singular values of each step and of the products back from the last one; exponents; spectra of Ws."""
-    subject.require_state("there is no Jacobian from one state to the next.")
     network = subject.network
     state = named_tensors(network.initial_state(1))
     size = sum(tensor.shape[1] for name, tensor in state if is_meaningful(network, name))
@@ -181,4 +189,5 @@ SPEC = ViewSpec(
     ),
     settings=JacobiansSettings,
     compute=compute,
+    require=needs_state("there is no Jacobian from one state to the next."),
 )

@@ -34,9 +34,7 @@ class PlacesSettings(ViewSettings):
 def compute(subject: Subject, settings: PlacesSettings) -> PlacesView:
     """Reads chunks of validation text from the initial state and sorts timesteps by the unit's value."""
     task, network = subject.task, subject.network
-    if not isinstance(task, TextStream):
-        raise Meaningless("This run's task is not about a text, so there are no other places to look for.")
-    subject.require_state("it has no units that remember.")
+    assert isinstance(task, TextStream)  # as `require` has seen to
     sizes = {name: tensor.shape[1] for name, tensor in named_tensors(network.initial_state(1))}
     chosen = settings.state or next(iter(sizes))
     if chosen not in sizes:
@@ -71,6 +69,13 @@ def compute(subject: Subject, settings: PlacesSettings) -> PlacesView:
     )
 
 
+def require(subject: Subject) -> None:
+    """Raises Meaningless where there is no text, or nothing that remembers it."""
+    if not isinstance(subject.task, TextStream):
+        raise Meaningless("This run's task is not about a text, so there are no other places to look for.")
+    subject.require_state("it has no units that remember.")
+
+
 SPEC = ViewSpec(
     title="Places in the text",
     summary="Places of the validation text at which one unit is highest, and at which it is lowest.",
@@ -80,4 +85,5 @@ SPEC = ViewSpec(
     ),
     settings=PlacesSettings,
     compute=compute,
+    require=require,
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from models.base import Network
 from trainer.inspection.base import Meaningless, Subject, ViewError, ViewSettings, ViewSpec, number
-from trainer.schema import SurgerySide, SurgeryView
+from trainer.schema import SurgerySide, SurgeryView, standing
 from trainer.seeds import generator
 
 JUDGED = 64
@@ -35,10 +36,6 @@ class SurgerySettings(ViewSettings):
 def compute(subject: Subject, settings: SurgerySettings) -> SurgeryView:
     """The same sequences and prompts for the network and for a copy with clamped weights."""
     can = subject.network.clampable()
-    if not can:
-        raise Meaningless(
-            f"This network, {subject.title}, has no gates or units that can be held by changing its weights."
-        )
     target = settings.target or next(iter(can))
     if target not in can:
         raise ViewError(
@@ -54,13 +51,28 @@ def compute(subject: Subject, settings: SurgerySettings) -> SurgeryView:
     few = ", ".join(map(str, units[:NAMED])) + (", …" if len(units) > NAMED else "")
     plural = "s" * (len(units) > 1)
     which = f"all {span.units} unit{plural}" if len(units) == span.units else f"unit{plural} {few}"
+    untouched = _measured(subject, subject.network, settings.seed)
+    held = _measured(subject, changed, settings.seed)
+    change, change_spread = ratio(held.losses - untouched.losses, held.scored)
     return SurgeryView(
         target=target,
         clamped=f"{target}, {which}, held at {value:g} (possible: {span.words()})",
         choices=list(can),
-        untouched=_side(subject, subject.network, settings.seed),
-        changed=_side(subject, changed, settings.seed),
+        sequences=len(held.losses),
+        chance=subject.task.chance,
+        untouched=_side(subject, subject.network, untouched, settings.seed),
+        changed=_side(subject, changed, held, settings.seed),
+        loss_change=number(change),
+        loss_change_spread=number(change_spread),
     )
+
+
+def require(subject: Subject) -> None:
+    """Raises Meaningless for a network of which nothing can be held."""
+    if not subject.network.clampable():
+        raise Meaningless(
+            f"This network, {subject.title}, has no gates or units that can be held by changing its weights."
+        )
 
 
 def _units(text: str, size: int) -> list[int]:
@@ -77,16 +89,56 @@ def _units(text: str, size: int) -> list[int]:
     return list(found) or list(range(size))
 
 
-def _side(subject: Subject, network: Network[Any], seed: int) -> SurgerySide:
-    task = subject.task
-    probe = subject.drawn(JUDGED, seed)
+class Measured(NamedTuple):
+    """What a network does on each of the sequences, (B,) float64."""
+
+    losses: Tensor
+    """Summed over a sequence's scored outputs."""
+    scored: Tensor
+    """How many those are."""
+    wrong: Tensor
+    judged: Tensor
+
+
+def _measured(subject: Subject, network: Network[Any], seed: int) -> Measured:
+    task, probe = subject.task, subject.drawn(JUDGED, seed)
     with torch.no_grad():
         outputs, _ = network(probe.inputs, None, probe.first)
-    score = task.score(outputs, probe)
+    rows = [probe.rows(i, i + 1) for i in range(len(probe.inputs))]
+    scores = [task.score(outputs[i : i + 1], row) for i, row in enumerate(rows)]
+    columns = (
+        task.scored_losses(outputs, probe).flatten(1).sum(1).tolist(),
+        [row.scored_count() for row in rows],
+        [score.wrong for score in scores],
+        [score.total for score in scores],
+    )
+    return Measured(*(torch.tensor(column, dtype=torch.float64) for column in columns))
+
+
+def ratio(of: Tensor, to: Tensor) -> tuple[float, float]:
+    """(B,) by (B,): their sums' ratio and its standard error, for sequences drawn one by one.
+
+    The error is that of a ratio estimator: sequences may differ in how many of their outputs are scored.
+    NaN for a single sequence.
+    """
+    mean, count = of.sum() / to.sum(), len(of)
+    spread = ((of - mean * to) ** 2).sum() * count / (count - 1) if count > 1 else torch.tensor(torch.nan)
+    return float(mean), float(spread.sqrt() / to.sum())
+
+
+def _side(subject: Subject, network: Network[Any], found: Measured, seed: int) -> SurgerySide:
+    task = subject.task
+    loss, loss_spread = ratio(found.losses, found.scored)
+    error, error_spread = ratio(found.wrong, found.judged)
     return SurgerySide(
-        loss=number(float(task.scored_losses(outputs, probe).sum()) / probe.scored_count()),
-        error=score.wrong / score.total,
-        samples=list(task.samples(network, probe, generator(seed, "surgery"))),
+        loss=number(loss),
+        loss_spread=number(loss_spread),
+        error=error,
+        error_spread=number(error_spread),
+        wrong=int(found.wrong.sum()),
+        total=int(found.judged.sum()),
+        standing=standing(number(loss), task.chance.loss, number(loss_spread)),
+        samples=list(task.samples(network, subject.drawn(JUDGED, seed), generator(seed, "surgery"))),
     )
 
 
@@ -102,4 +154,5 @@ SPEC = ViewSpec(
     ),
     settings=SurgerySettings,
     compute=compute,
+    require=require,
 )

@@ -7,7 +7,7 @@ from pydantic import Field
 from models.bptt.gates import carried
 from models.bptt.precise import norms
 from models.bptt.triangle import triangle
-from trainer.inspection.base import ProbeSettings, Subject, ViewSpec, grid, number, quick_length
+from trainer.inspection.base import ProbeSettings, Subject, ViewSpec, grid, needs_state, number, quick_length
 from trainer.schema import TriangleView
 
 
@@ -25,7 +25,6 @@ class TriangleSettings(ProbeSettings):
 
 def compute(subject: Subject, settings: TriangleSettings) -> TriangleView:
     """Runs the triangle once, and once more for each field of the state where paths are wanted apart."""
-    subject.require_state("each loss speaks to the step of its own timestep alone.")
     probe = subject.probe(settings.sequences, settings.length or quick_length(100, 1e5, subject.parameters))
     network, x, state = subject.network, probe.batch.inputs, probe.state
     whole = triangle(network, x, state, probe.losses)
@@ -69,4 +68,5 @@ SPEC = ViewSpec(
     ),
     settings=TriangleSettings,
     compute=compute,
+    require=needs_state("each loss speaks to the step of its own timestep alone."),
 )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.bptt import truncation
 from models.bptt.lags import by_lag
-from trainer.inspection.base import Probe, ProbeSettings, Subject, ViewSpec, number
+from trainer.inspection.base import Probe, ProbeSettings, Subject, ViewSpec, needs_state, number
 from trainer.schema import Match, Matches, TruncationView
 from trainer.tasks.base import Batch
 from trainer.tbptt import Window, windows
@@ -40,7 +40,6 @@ class TruncationSettings(ProbeSettings):
 
 def compute(subject: Subject, settings: TruncationSettings) -> TruncationView:
     """The run's own windows and the sweep of k2 on whole sequences; and the last timesteps, by lag."""
-    subject.require_state("its gradient does not travel through time, so there is nothing to truncate.")
     batch, training = subject.learnt(settings.sequences), subject.config.training
     length, most = batch.length, int(MOST_WORK / (subject.parameters + OTHER_WORK))  # timesteps
     sequences = max(1, min(settings.sequences, most // (2 * length)))  # a window may read as much twice
@@ -177,4 +176,5 @@ SPEC = ViewSpec(
     ),
     settings=TruncationSettings,
     compute=compute,
+    require=needs_state("its gradient does not travel through time, so there is nothing to truncate."),
 )

@@ -24,6 +24,8 @@ from trainer.schema.effects import of_run as of_run
 from trainer.schema.effects import properties as properties
 from trainer.schema.effects import settle as settle
 from trainer.schema.effects import without_effect as without_effect
+from trainer.schema.ends import blow_up as blow_up
+from trainer.schema.ends import blow_up_words as blow_up_words
 from trainer.schema.inspection import FOR_TEXT as FOR_TEXT
 from trainer.schema.inspection import NOT_FOR_TEXT as NOT_FOR_TEXT
 from trainer.schema.inspection import CheckpointInfo as CheckpointInfo
@@ -31,6 +33,7 @@ from trainer.schema.inspection import Generate as Generate
 from trainer.schema.inspection import Generation as Generation
 from trainer.schema.inspection import Inspect as Inspect
 from trainer.schema.inspection import Inspection as Inspection
+from trainer.schema.inspection import RunViews as RunViews
 from trainer.schema.percent import as_percent as as_percent
 from trainer.schema.percent import percent as percent
 from trainer.schema.runs import Channel as Channel
@@ -51,6 +54,9 @@ from trainer.schema.runs import Series as Series
 from trainer.schema.runs import Summary as Summary
 from trainer.schema.runs import TextSample as TextSample
 from trainer.schema.runs import VectorSeries as VectorSeries
+from trainer.schema.standing import Standing as Standing
+from trainer.schema.standing import error_standing as error_standing
+from trainer.schema.standing import standing as standing
 from trainer.schema.views import CliffPath as CliffPath
 from trainer.schema.views import CliffView as CliffView
 from trainer.schema.views import CreditShare as CreditShare

@@ -74,6 +74,14 @@ class Generate(Generation):
     """The step of a checkpoint; None takes the newest."""
 
 
+class RunViews(Wire):
+    """The answer to GET /runs/{id}/views."""
+
+    meaningless: dict[str, str]
+    """By view: why it has no meaning for this run's network or task, whatever its settings. Of the others
+    nothing stands here."""
+
+
 class Inspection(Wire):
     """The answer to an inspection: a result, or why there can be none."""
 

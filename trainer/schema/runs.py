@@ -12,6 +12,7 @@ from pydantic import Field
 from trainer.schema.base import Wire
 from trainer.schema.catalog import Chance
 from trainer.schema.config import RunConfig
+from trainer.schema.ends import is_blow_up
 from trainer.schema.words import Name, Shown, ShownLine, Tag
 
 
@@ -94,6 +95,9 @@ class Summary(Wire):
     bits_per_character: float | None = None
     lengths: list[LengthVerdict] | None = None
     """After training: how the network does on longer sequences, by length."""
+    informative: dict[int, int] | None = None
+    """By timestep, from 0: in how many of the probe's sequences, on which gradients are measured, its input
+    decides the target. None where all do, and for runs of versions that did not count."""
 
     @property
     def test_words(self) -> str:
@@ -131,6 +135,11 @@ class Run(Wire):
     silent_for: int | None = None
     """Seconds since anything was heard of its worker, where that is 30 or more: it does not answer. None
     while it does, and where none is at work."""
+
+    @property
+    def blew_up(self) -> bool:
+        """Whether its numbers grew beyond all bounds. A resumed run repeats that, as it repeats all else."""
+        return self.state is RunState.FAILED and is_blow_up(self.reason)
 
 
 class RunPage(Wire):

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainer.schema.base import Wire
+from trainer.schema.catalog import Chance
 from trainer.schema.runs import ForecastSample, SampleContent, SequenceSample
+from trainer.schema.standing import Standing
 from trainer.schema.words import Shown
 
 Curve = list[float | None]
@@ -329,8 +331,17 @@ class SurgerySide(Wire):
     """What a network does."""
 
     loss: float | None
+    loss_spread: float | None = None
+    """Standard error of ``loss``, over the sequences; None for a single one."""
     error: float | None
     """Share of wrong units, 0 to 1."""
+    error_spread: float | None = None
+    """Standard error of ``error``, over the sequences."""
+    wrong: int = 0
+    total: int = 0
+    """Units judged."""
+    standing: Standing | None = None
+    """Of the loss, beside chance."""
     samples: list[SampleContent]
 
 
@@ -344,8 +355,15 @@ class SurgeryView(Wire):
     """What was held at which value, in words."""
     choices: list[str]
     """What can be held in this network."""
+    sequences: int = 0
+    """On which both were measured, the same ones."""
+    chance: Chance | None = None
     untouched: SurgerySide
     changed: SurgerySide
+    loss_change: float | None = None
+    """Of the same sequences, one by one: their mean."""
+    loss_change_spread: float | None = None
+    """And its standard error."""
 
 
 class Future(Wire):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from trainer.inspection import VIEWS
 from trainer.inspection.base import Recorded
 from trainer.inspection.child import Question
 from trainer.inspection.inspector import ABANDONED, LineFullError
-from trainer.schema import CheckpointInfo, FieldError, Generate, Inspect, Inspection, Run
+from trainer.schema import CheckpointInfo, FieldError, Generate, Inspect, Inspection, Run, RunViews
 from trainer.service.answers import answer, shaped
 from trainer.service.bodies import body, described
 from trainer.service.errors import Refused, unprocessable
@@ -40,12 +40,25 @@ MAX_POINTS = 2000
 """Points of the validation curve that a view is given."""
 RECENT = 200
 """Updates that the clip rate is taken over."""
+RECENT_METRICS = ["clipped", "loss", "gradient_norm/before_clip"]
+"""Of which a view is given the last ``RECENT`` updates."""
 
 
 @router.get("/checkpoints", **shaped(list[CheckpointInfo]))
 def checkpoints(run_id: UUID, parts: Given) -> Response:
     """The checkpoints that are kept, oldest first: the last two, and the best."""
     return answer(parts.store.checkpoints(run_id), list[CheckpointInfo])
+
+
+@router.get("/views", **shaped(RunViews))
+async def views(run_id: UUID, request: Request, parts: Given) -> Response:
+    """Which views have no meaning for this run, and why: that hangs on its configuration alone."""
+    run = await run_in_threadpool(parts.store.run, run_id)
+    return await _answered(
+        request,
+        parts,
+        lambda: Question(view=None, settings={}, config=run.config, texts=_texts(parts, run)),
+    )
 
 
 @router.post("/inspect", **shaped(Inspection), openapi_extra=described(Inspect))
@@ -78,8 +91,13 @@ async def _inspected(
     schema = VIEWS[view].settings.model_json_schema()
     if idle := idle_in_view(config.catalog(), schema, checked, run.config):
         raise unprocessable(idle)
+    return await _answered(request, parts, lambda: _question(parts, run_id, view, settings, step))
+
+
+async def _answered(request: Request, parts: Parts, prepare: Callable[[], Question]) -> Response:
+    """Stand in line, and give up where the client does."""
     try:
-        job = parts.inspector.submit(lambda: _question(parts, run_id, view, settings, step))
+        job = parts.inspector.submit(prepare)
     except LineFullError:
         raise Refused(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -148,7 +166,7 @@ def _recorded(parts: Parts, run: Run) -> Recorded:
         vectors=parts.store.vectors(run.id, max_steps=MAX_RECORDINGS),
         metrics={
             **parts.store.metrics([run.id], ["validation/loss"], MAX_POINTS)[run.id],
-            **parts.store.metrics([run.id], ["clipped"], after_step=recent)[run.id],
+            **parts.store.metrics([run.id], RECENT_METRICS, after_step=recent)[run.id],
         },
     )
 
@@ -156,7 +174,7 @@ def _recorded(parts: Parts, run: Run) -> Recorded:
 def _instead(parts: Parts, run: Run) -> str:
     """What can be done about a checkpoint that is damaged."""
     ways = ["choose another checkpoint"] if len(parts.store.checkpoints(run.id)) > 1 else []
-    if run.state.can_resume:
+    if run.state.can_resume and not run.blew_up:
         ways.append("resume the run, which goes on from one that is intact, or anew where there is none")
     elif run.state.is_over:
         ways.append("launch the run again")
@@ -174,11 +192,12 @@ def _none_there(run: Run, step: int | None) -> Refused:
             "Leave the step out for the newest, or choose one that is kept: the last two and the best.",
         )
     if run.state.is_over:
-        return Refused(
-            HTTPStatus.CONFLICT,
-            f"Run {run.number} ended without a checkpoint.",
-            "Launch it again, or resume it." if run.state.can_resume else "Launch it again.",
-        )
+        again = "Launch it again"
+        if run.blew_up:
+            again += " with other settings: resumed, it would end in the same way"
+        elif run.state.can_resume:
+            again += ", or resume it"
+        return Refused(HTTPStatus.CONFLICT, f"Run {run.number} ended without a checkpoint.", f"{again}.")
     return Refused(
         HTTPStatus.CONFLICT,
         f"Run {run.number} has no checkpoint yet.",

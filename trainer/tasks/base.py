@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -80,6 +81,13 @@ class Batch(NamedTuple):
             return torch.full((len(self.inputs),), self.length, device=self.inputs.device)
         steps = torch.arange(self.first + 1, self.length + 1, device=self.mask.device)
         return (steps * self.mask).amax(1)
+
+    def informative_counts(self) -> dict[int, int] | None:
+        """By informative timestep: how many sequences it decides the target of; None where all do."""
+        if self.informative is None:
+            return None
+        each = [timestep for row in self.informative.tolist() for timestep in set(row)]
+        return dict(sorted(Counter(each).items()))
 
     def rows(self, begin: int, end: int | None = None) -> Batch:
         """The sequences [begin, end) alone."""

@@ -49,12 +49,13 @@ def trace(figure, uid):
 # --- Colours over powers of ten ----------------------------------------------------------------------
 
 
-def test_the_colour_scale_spans_the_positive_numbers_and_no_more_than_twelve_decades() -> None:
-    assert log_range([1.0, 0.01, 0.0, None, math.inf]) == (-2.0, 0.0)
+def test_the_colour_scale_spans_the_positive_numbers_and_four_to_twelve_decades() -> None:
+    assert log_range([1.0, 1e-6, 0.0, None, math.inf]) == (-6.0, 0.0)
+    assert log_range([1.0, 0.01, 0.0, None, math.inf]) == (-4.0, 0.0)
     assert log_range([1.0, 1e-30]) == (-float(DECADES), 0.0)
     low, high = log_range([5.0])
     assert low < high
-    assert log_range([]) == (-1.0, 0.0)
+    assert log_range([]) == (-4.0, 0.0)
 
 
 def test_zeros_have_the_last_colour_and_what_is_not_finite_has_none() -> None:

@@ -19,7 +19,7 @@ from dashboard.charts.jacobians import step_figure
 from dashboard.charts.recorded import recorded_figure
 from dashboard.charts.rewind import loss_figure, parting_words
 from dashboard.charts.samples import sequence_figure
-from dashboard.charts.style import for_log_axis, line_mode
+from dashboard.charts.style import for_log_axis
 from dashboard.charts.weights import role_colors, role_order, role_title
 from trainer.schema import Channel, Letter, RewindView, SaturationShares, SequenceSample, Series, Spread
 
@@ -98,10 +98,6 @@ def test_what_was_given_looks_like_no_probability() -> None:
     assert "italic" in given
     assert "italic" not in written
 
-
-def test_a_value_without_neighbours_gets_a_marker() -> None:
-    assert line_mode([1.0]) == line_mode([1.0, 2.0, None, 3.0]) == "lines+markers"
-    assert line_mode([1.0, 2.0]) == line_mode([]) == line_mode([None]) == "lines"
     assert for_log_axis([1.0, 0.0, -1.0, None]) == [1.0, None, None, None]
     one = Spread(largest=[1.0], median=[0.5], smallest=[None])
     assert step_figure(one, begin=0, color=BLUE).data[0].mode == "lines+markers"

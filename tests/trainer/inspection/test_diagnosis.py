@@ -363,3 +363,23 @@ def test_both_ends_are_named_where_a_unit_goes_to_both() -> None:
         _, states = subject.network.unroll(subject.drawn(16).inputs)
     share = float((torch.stack([state.h[0] for state in states]).abs() > 0.8).double().mean())
     assert f"{percent(share)} of the time" in told
+
+
+# --- A run that blew up ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["loss", "gradient_norm/before_clip"])
+@pytest.mark.parametrize("flag", ["nan", "inf"])
+def test_a_training_that_blew_up_is_told_before_all_else(key: str, flag: str) -> None:
+    metrics = {"validation/loss": flat([1 / 24]), key: flat([0.1, None], flag)}
+    view = diagnosed(trained(ELMAN, ADDING), checkpoint=False, metrics=metrics)
+    what = {"loss": "the loss", "gradient_norm/before_clip": "the gradient's norm"}[key]
+    number = {"nan": "not a number (NaN)", "inf": "infinite"}[flag]
+    assert view.sentences[0].startswith(f"Training blew up: {what} became {number} at update 2.")
+    assert view.numbers["blew up at"] == 2
+    assert "chance" in view.sentences[1]
+
+
+def test_a_number_that_was_not_finite_once_but_is_again_is_no_end() -> None:
+    metrics = {"loss": flat([0.1, None, 0.1], "inf")}
+    assert "blew up" not in words(diagnosed(trained(ELMAN, ADDING), checkpoint=False, metrics=metrics))
