@@ -98,6 +98,8 @@ def test_what_was_given_looks_like_no_probability() -> None:
     assert "italic" in given
     assert "italic" not in written
 
+
+def test_a_value_without_neighbours_gets_a_marker() -> None:
     assert for_log_axis([1.0, 0.0, -1.0, None]) == [1.0, None, None, None]
     one = Spread(largest=[1.0], median=[0.5], smallest=[None])
     assert step_figure(one, begin=0, color=BLUE).data[0].mode == "lines+markers"
