@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
+import pytest
 import torch
 
 from tests.trainer.inspection.making import ADDING, Trained, asked, asked_raw, lstm, trained
@@ -52,3 +56,28 @@ def test_a_configuration_of_another_version_is_told() -> None:
     old = run.config.model_copy(update={"model": {**run.config.model, "unheard_of": 1}})
     status, body = asked_raw(run._replace(config=old), "gates")
     assert (status, "cannot be built again" in body["message"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("could not execute a primitive"),
+        RuntimeError("std::bad_alloc"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("where", ["trainer.inspection.child.resolve", "torch.load"])
+def test_the_lack_of_memory_is_told_as_such_wherever_it_shows(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    run = trained(lstm(), ADDING)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(where, fail)
+    status, body = asked_raw(run, "gates")
+    assert status == 504
+    assert body["message"] == "The inspection needed more memory than it may take, and was ended."

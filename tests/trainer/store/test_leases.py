@@ -10,7 +10,7 @@ import pytest
 from tests.trainer.store.making import end, post, queued, report, started
 from trainer.schema import End, RunState
 from trainer.store import Attempt, Conflict, StaleAttempt, Store
-from trainer.store.leases import FIRST_WORD_SECONDS, SILENCE_SECONDS
+from trainer.store.leases import FIRST_WORD_SECONDS, SILENCE_SECONDS, Leases
 
 
 class Clock:
@@ -78,6 +78,19 @@ def test_no_step_of_the_wall_clock_silences_a_worker_or_hides_that_one_is(
     assert silent_for(store, attempt) is None
     clock.now += SILENCE_SECONDS
     assert silent_for(store, attempt) == SILENCE_SECONDS
+
+
+@pytest.mark.parametrize("hours", [-9, 9])
+def test_nor_does_it_by_the_clock_that_a_store_really_has(
+    store: Store, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    attempt = started(store)
+    post(store, attempt, report(0))
+    leases, real = Leases(), time.time
+    leases.heard(attempt.run_id, 1)
+    monkeypatch.setattr(time, "time", lambda: real() + hours * 3600)
+    assert leases._clock is time.monotonic
+    assert leases.silence(store.run(attempt.run_id)) is None
 
 
 def test_after_a_restart_of_the_service_a_worker_has_time_to_be_heard_of(store: Store, clock: Clock) -> None:

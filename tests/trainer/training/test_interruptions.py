@@ -191,6 +191,28 @@ def test_a_run_that_diverges_where_samples_are_due_fails_by_its_loss_and_not_by_
     assert max(sample.step for sample in service.samples) < last
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("could not execute a primitive"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4294967296 bytes"),
+    ],
+    ids=repr,
+)
+def test_a_run_that_ran_out_of_memory_fails_in_those_words(
+    service: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(module.RecurrentTraining, "_window", fail)
+    service.train(config())
+    assert service.end.state is RunState.FAILED
+    assert service.end.reason.startswith("it ran out of memory; lower the batch size")
+
+
 def test_text_ends_where_the_networks_outputs_stop_being_finite() -> None:
     text = builtin_corpora()["python-topics"].text
     spec = TASKS["characters"]
