@@ -32,7 +32,7 @@ from trainer.schema import (
 from trainer.scoring import as_learnt
 from trainer.seeds import derived_seed
 from trainer.tasks import TASKS
-from trainer.tasks.base import Batch, Corpora, Task, TaskConfig, TaskSpec
+from trainer.tasks.base import Batch, Corpora, Tables, Task, TaskConfig, TaskSpec
 from trainer.tbptt import next_start, windows
 
 
@@ -47,6 +47,7 @@ class Resolved:
     task: Task
     seed: int
     corpora: Corpora
+    tables: Tables | None
 
     def network(self) -> Network[Any]:
         """A network with fresh weights, the same for the same seed."""
@@ -60,15 +61,18 @@ class Resolved:
 
     def task_at(self, length: int) -> Task:
         """The task at another length than the configured one; only of a task that has the setting."""
-        return self.task_spec.build(self.task_config.model_copy(update={"length": length}), self.corpora)
+        return self.task_spec.build(
+            self.task_config.model_copy(update={"length": length}), self.corpora, self.tables
+        )
 
 
-def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
+def resolve(config: RunConfig, corpora: Corpora, tables: Tables | None = None) -> Resolved:
     """Check a configuration against the registries and build its task.
 
     Args:
         config: as it was sent.
         corpora: gives the text of a corpus by its id.
+        tables: gives a table that was read before; without it, tables are read from their texts.
 
     Raises:
         ConfigError: an unknown name or setting, a value out of range, a device that this machine lacks, or
@@ -83,7 +87,8 @@ def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
     (model_spec, model_config), (task_spec, task_config) = model, task
     check_before_building(config, model_spec, model_config, task_spec, task_config)
     corpora = lru_cache(maxsize=1)(corpora)  # a task is built from the same text at each of its lengths
-    built = _build_task(task_spec, task_config, corpora)
+    tables = None if tables is None else lru_cache(maxsize=1)(tables)
+    built = _build_task(task_spec, task_config, corpora, tables)
     check_after_building(config, model_spec, model_config, task_config, built)
     resolved = Resolved(
         model_spec=model_spec,
@@ -93,6 +98,7 @@ def resolve(config: RunConfig, corpora: Corpora) -> Resolved:
         task=built,
         seed=config.seed,
         corpora=corpora,
+        tables=tables,
     )
     _check_other_lengths(config, resolved)
     return resolved
@@ -136,9 +142,9 @@ def _entry(
         return None
 
 
-def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora) -> Task:
+def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora, tables: Tables | None) -> Task:
     try:
-        return spec.build(config, corpora)
+        return spec.build(config, corpora, tables)
     except LookupError as error:
         raise ConfigError(
             [
@@ -245,13 +251,13 @@ _FIRST_TIMESTEPS = 64
 _REPEATS = 3
 
 
-def estimate(config: RunConfig, corpora: Corpora) -> Estimate:
+def estimate(config: RunConfig, corpora: Corpora, tables: Tables | None = None) -> Estimate:
     """What a run will cost, from a few updates measured here and now.
 
     Raises:
         ConfigError: as ``resolve``.
     """
-    resolved = resolve(config, corpora)
+    resolved = resolve(config, corpora, tables)
     key = config.model_copy(update={"seed": 0}).model_dump_json(exclude={"analysis"})
     measured = _measured(key, resolved)
     return Estimate(

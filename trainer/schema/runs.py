@@ -249,5 +249,7 @@ class CorpusInfo(Wire):
     """Distinct characters."""
     builtin: bool
     preview: str
+    kind: Literal["text", "table"] = "text"
+    """As its owner declared it; found out from what it holds only where nothing was declared."""
     columns: list[str] = []
-    """The columns of numbers, the likeliest to be wanted first; a text that is no table has none."""
+    """The columns of numbers, the likeliest to be wanted first; a text has none."""

@@ -35,6 +35,6 @@ def _catalog() -> bytes:
 def estimate(launch: Annotated[Launch, Depends(body(Launch))], parts: Given) -> Response:
     """What a configuration would cost, or what is wrong with it. Starts nothing."""
     try:
-        return answer(config.estimate(launch.config, parts.corpus))
+        return answer(config.estimate(launch.config, parts.corpus, parts.table))
     except ConfigError as error:
         raise from_config(error) from None

@@ -31,7 +31,7 @@ def launch(
 ) -> Response:
     """Queue a run: 201. The same Idempotency-Key and body again give the run that the first made: 200."""
     try:
-        config.resolve(launch.config, parts.corpus)
+        config.resolve(launch.config, parts.corpus, parts.table)
     except ConfigError as error:
         raise from_config(error) from None
     full = config.with_defaults(launch.config)
