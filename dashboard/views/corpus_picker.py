@@ -80,9 +80,9 @@ def describe(corpus: CorpusInfo) -> str:
     return f"{count(corpus.characters)} characters, {corpus.vocabulary} distinct"
 
 
-DECIMAL_SIGNS = {None: "found out", "point": "point: 3.14", "comma": "comma: 3,14"}
+DECIMAL_SIGNS = {"": "found out", "point": "point: 3.14", "comma": "comma: 3,14"}
 THOUSANDS_SIGNS = {
-    None: "found out",
+    "": "found out",
     "comma": "comma: 1,033",
     "point": "point: 1.033",
     "space": "space: 1 033",
@@ -99,22 +99,25 @@ def draw_signs() -> dict[str, Any]:
             ("decimal", "Decimal sign", DECIMAL_SIGNS),
             ("thousands", "Thousands sign", THOUSANDS_SIGNS),
         ):
-            signs[name] = st.selectbox(
-                label, list(titles), format_func=titles.__getitem__, key=f"launch.sign:{name}", width=190
-            )
+            key = f"launch.sign:{name}"
+            said = st.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, width=190)
+            signs[name] = said or None
     return signs
 
 
 def draw_upload_button(service: Client, draft: Draft, path: str, *, table: bool) -> None:
     """A button that opens an uploader; what was uploaded is chosen at once."""
-    with st.popover("Upload a table" if table else "Upload a text", icon=":material/upload:"):
+    attempt = st.session_state.setdefault("launch.uploads", 0)
+    label = "Upload a table" if table else "Upload a text"
+    with st.popover(
+        label, icon=":material/upload:", key=f"launch.upload-menu:{attempt}"
+    ):  # a new one is closed
         st.markdown(
             "A CSV file with a column of numbers: one line for each timestep, oldest first. How it is "
             "written is found out, and shown before you launch. It stays on the machine that trains."
             if table
             else "A plain text in UTF-8. It stays on the machine that trains."
         )
-        attempt = st.session_state.setdefault("launch.uploads", 0)
         upload = st.file_uploader(
             "CSV file" if table else "Text file", key=f"launch.upload:{attempt}", max_upload_size=20
         )

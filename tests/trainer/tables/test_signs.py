@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
+import pyarrow as pa
 import pytest
 
 from trainer.tables import Choice, TableError, read_table
+from trainer.tables.columns import judged
+from trainer.tables.numerals import shape
 
 WHOLE = [700 + 37 * n for n in range(50)]
 
@@ -94,3 +99,12 @@ def test_times_of_day_prove_no_decimal_point() -> None:
 def test_two_columns_between_spaces_are_not_one_number() -> None:
     with pytest.raises(TableError, match="one number or two columns"):
         read_table("".join(f"{n + 1} {n * 7 % 900 + 100}\n" for n in range(60)))
+
+
+def test_a_column_judged_at_once_has_the_shapes_of_its_cells_one_by_one() -> None:
+    """Two ways to the same: bytes of the whole column, and regular expressions on each cell."""
+    drawn = random.Random(0)
+    cells = ["".join(drawn.choices("0019.,' -+\u2212’\u00a0e", k=drawn.randint(1, 7))) for _ in range(5_000)]
+    found = judged(pa.array(cells))
+    for cell, code in zip(cells, found.codes, strict=True):
+        assert shape(cell.strip()) == (None if code < 0 else found.shapes[code])
