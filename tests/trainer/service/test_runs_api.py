@@ -182,7 +182,7 @@ def test_a_table_is_told_as_it_was_read_with_a_plot_and_the_numbers(client: http
     assert (told["separator"], told["decimal"], told["rows"]) == ("semicolon", "comma", 1000)
     assert told["left_out"] == {"town": "line 2 has 'Bonn'"}
     plot = client.get(f"{path}/plot", params={"name": "x\u00b2", "max_points": 100}).json()
-    assert len(plot["rows"]) == 100
+    assert 90 <= len(plot["rows"]) <= 100
     assert plot["rows"][0] == 1
     assert all(v == (r - 1) * 7 % 31 + 0.25 for r, v in zip(plot["rows"], plot["values"], strict=True))
     raw = client.get(f"{path}/column", params={"name": "x\u00b2"}).content
