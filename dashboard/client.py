@@ -18,7 +18,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from trainer.schema import (
     Catalog,
     CheckpointInfo,
+    ColumnPlot,
     CorpusInfo,
+    DecimalSign,
     EigenvalueSeries,
     ErrorBody,
     Estimate,
@@ -35,6 +37,8 @@ from trainer.schema import (
     Sample,
     Series,
     ServiceAddress,
+    TableReading,
+    ThousandsSign,
     VectorSeries,
 )
 
@@ -131,19 +135,35 @@ class Client:
     def corpora(self) -> list[CorpusInfo]:
         return self._read(list[CorpusInfo], "/corpora")
 
-    def add_corpus(self, name: str, content: bytes, *, table: bool = False) -> CorpusInfo:
-        """Upload a UTF-8 text under a name; ``table`` refuses one without a column of numbers.
+    def add_corpus(
+        self,
+        name: str,
+        content: bytes,
+        *,
+        table: bool = False,
+        decimal: DecimalSign | None = None,
+        thousands: ThousandsSign | None = None,
+    ) -> CorpusInfo:
+        """Upload a text under a name, or a table; its signs are found out where they are not declared.
 
-        A text that is already there is not stored twice.
+        What is already there, declared the same, is not stored twice.
         """
         return self._read(
             CorpusInfo,
             "/corpora",
             method="POST",
-            query={"table": table},
+            query={"table": table, "decimal": decimal, "thousands": thousands},
             files={"file": (name, content, "text/plain")},
             timeout=60.0,
         )
+
+    def table(self, corpus_id: str) -> TableReading:
+        """How a table was read."""
+        return self._read(TableReading, f"/corpora/{corpus_id}/table", timeout=60.0)
+
+    def column(self, corpus_id: str, name: str) -> ColumnPlot:
+        """A column of a table, thinned for a plot."""
+        return self._read(ColumnPlot, f"/corpora/{corpus_id}/table/plot", query={"name": name})
 
     def estimate(self, launch: Launch) -> Estimate:
         """What a configuration costs. Raises Refused with one error per field where it is wrong."""

@@ -35,7 +35,7 @@ from trainer.schema import (
 from trainer.scoring import as_learnt
 from trainer.seeds import derived_seed
 from trainer.tasks import TASKS
-from trainer.tasks.base import Batch, Corpora, Task, TaskConfig, TaskSpec
+from trainer.tasks.base import Batch, Corpora, Tables, Task, TaskConfig, TaskSpec
 from trainer.tbptt import next_start, windows
 
 
@@ -50,6 +50,7 @@ class Resolved:
     task: Task
     seed: int
     corpora: Corpora
+    tables: Tables | None
 
     def network(self) -> Network[Any]:
         """A network with fresh weights, the same for the same seed."""
@@ -70,15 +71,20 @@ class Resolved:
 
     def task_at(self, length: int) -> Task:
         """The task at another length than the configured one; only of a task that has the setting."""
-        return self.task_spec.build(self.task_config.model_copy(update={"length": length}), self.corpora)
+        return self.task_spec.build(
+            self.task_config.model_copy(update={"length": length}), self.corpora, self.tables
+        )
 
 
-def resolve(config: RunConfig, corpora: Corpora, *, is_new: bool = False) -> Resolved:
+def resolve(
+    config: RunConfig, corpora: Corpora, tables: Tables | None = None, *, is_new: bool = False
+) -> Resolved:
     """Check a configuration against the registries and build its task.
 
     Args:
         config: as it was sent.
         corpora: gives the text of a corpus by its id.
+        tables: gives a table that was read before; without it, tables are read from their texts.
         is_new: refuse settings without effect too; runs that were stored before that was done go on.
 
     Raises:
@@ -96,7 +102,8 @@ def resolve(config: RunConfig, corpora: Corpora, *, is_new: bool = False) -> Res
         raise ConfigError(idle)
     check_before_building(config, model_spec, model_config, task_spec, task_config)
     corpora = lru_cache(maxsize=1)(corpora)  # a task is built from the same text at each of its lengths
-    built = _build_task(task_spec, task_config, corpora, is_new)
+    tables = None if tables is None else lru_cache(maxsize=1)(tables)
+    built = _build_task(task_spec, task_config, corpora, tables, is_new)
     check_after_building(config, model_spec, model_config, task_config, built)
     resolved = Resolved(
         model_spec=model_spec,
@@ -106,6 +113,7 @@ def resolve(config: RunConfig, corpora: Corpora, *, is_new: bool = False) -> Res
         task=built,
         seed=config.seed,
         corpora=corpora,
+        tables=tables,
     )
     _check_other_lengths(config, resolved)
     return resolved
@@ -149,12 +157,14 @@ def _entry(
         return None
 
 
-def _build_task(spec: TaskSpec, config: TaskConfig, corpora: Corpora, is_new: bool) -> Task:
+def _build_task(
+    spec: TaskSpec, config: TaskConfig, corpora: Corpora, tables: Tables | None, is_new: bool
+) -> Task:
     try:
         if is_new and spec.check_text is not None:
             corpus: str = config.corpus  # type: ignore[attr-defined]
             spec.check_text(corpus, corpora(corpus))
-        return spec.build(config, corpora)
+        return spec.build(config, corpora, tables)
     except LookupError as error:
         raise ConfigError(
             [
@@ -275,13 +285,13 @@ _FIRST_TIMESTEPS = 64
 _REPEATS = 3
 
 
-def estimate(config: RunConfig, corpora: Corpora) -> Estimate:
+def estimate(config: RunConfig, corpora: Corpora, tables: Tables | None = None) -> Estimate:
     """What a run will cost, from a few updates measured here and now.
 
     Raises:
         ConfigError: as ``resolve``.
     """
-    resolved = resolve(config, corpora, is_new=True)
+    resolved = resolve(config, corpora, tables, is_new=True)
     key = config.model_copy(update={"seed": 0}).model_dump_json(exclude={"analysis"})
     measured = _measured(key, resolved)
     return Estimate(

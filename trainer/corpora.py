@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from trainer.csv_table import TableError, column_names, read_table
 from trainer.schema import CorpusInfo, composed
+from trainer.tables import UNDECLARED, Choice, Table, TableError, decoded, guessed, is_wide, read_table
 
 MAX_BYTES = 20_000_000
 MIN_CHARACTERS = 2_000
@@ -45,8 +45,10 @@ class Corpus(NamedTuple):
     text: str
 
 
-def describe(corpus_id: str, name: str, text: str, *, builtin: bool = False) -> CorpusInfo:
-    """What a reader is told about a text."""
+def describe(
+    corpus_id: str, name: str, text: str, *, table: Table | None = None, builtin: bool = False
+) -> CorpusInfo:
+    """What a reader is told about a text, or about a table and its text."""
     return CorpusInfo(
         id=corpus_id,
         name=name,
@@ -54,19 +56,34 @@ def describe(corpus_id: str, name: str, text: str, *, builtin: bool = False) -> 
         vocabulary=len(set(text)),
         builtin=builtin,
         preview=text[:PREVIEW_CHARACTERS],
-        columns=column_names(text),
+        kind="text" if table is None else "table",
+        columns=[] if table is None else list(table.numbers),
     )
 
 
 @cache
 def builtin_corpora() -> dict[str, Corpus]:
     """The texts and tables that are always there, by id. Treat it as read-only: it is made once."""
-    sunspots = (Path(__file__).parent / "data" / "sunspots.csv").read_text(encoding="utf-8")
+    topics = _python_topics()
+    sunspots = _sunspots()
     given = (
-        ("python-topics", "Python help topics", _python_topics()),
-        ("sunspots", "Sunspots, yearly, 1700 to 2008", sunspots),
+        ("python-topics", "Python help topics", topics, None),
+        ("sunspots", "Sunspots, yearly, 1700 to 2008", sunspots, builtin_tables()["sunspots"]),
     )
-    return {key: Corpus(describe(key, name, text, builtin=True), text) for key, name, text in given}
+    return {
+        key: Corpus(describe(key, name, text, table=table, builtin=True), text)
+        for key, name, text, table in given
+    }
+
+
+@cache
+def builtin_tables() -> dict[str, Table]:
+    """Those of them that are tables. Treat it as read-only: it is made once."""
+    return {"sunspots": read_table(_sunspots())}
+
+
+def _sunspots() -> str:
+    return (Path(__file__).parent / "data" / "sunspots.csv").read_text(encoding="utf-8")
 
 
 def _python_topics() -> str:
@@ -93,10 +110,28 @@ class UploadCheck:
     rest need not be read.
     """
 
-    def __init__(self, limit: int = MAX_BYTES, *, table: bool = False) -> None:
-        """``table`` refuses a text without a column of numbers. Without it, both kinds are taken."""
-        self._limit, self._table = limit, table
+    def __init__(
+        self,
+        limit: int = MAX_BYTES,
+        *,
+        table: bool | None = None,
+        choice: Choice = UNDECLARED,
+        separator: str | None = None,
+    ) -> None:
+        """What was declared is believed.
+
+        Args:
+            limit: bytes.
+            table: whether it is a table, or a text however much it looks like one; None: as it looks.
+            choice: a table's decimal and thousands sign.
+            separator: between a table's cells.
+        """
+        self.table: Table | None = None
+        """What a table was found to hold, after ``finish``."""
+        self._limit, self._declared = limit, table
+        self._choice, self._separator = choice, separator
         self._bytes = 0
+        self._raw = bytearray()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._parts: list[str] = []
 
@@ -106,29 +141,28 @@ class UploadCheck:
                 f"the text is larger than {self._limit / 1e6:g} MB",
                 "upload a part of it: a network learns a lot from one or two megabytes",
             )
+        if self._declared:
+            self._feed_table(chunk)
+            return
         control = _CONTROL.search(chunk)
         place = self._bytes + control.start() if control else 0
         self._decode(chunk[: control.end()] if control else chunk)  # what is not UTF-8 before it comes first
         if control:
-            raise CorpusError(
-                f"byte {place} is the control character 0x{control[0].hex()}, so this is not plain text",
-                "upload a plain text file saved as UTF-8, not a document, an image or an archive",
-            )
+            raise _not_text(place, control)
 
     def finish(self) -> str:
-        """The text: line endings as line feeds, without a byte order mark."""
+        """The text: line endings as line feeds, without a byte order mark. A table is then in ``table``."""
+        if self._declared:
+            return self._finish_table()
         self._decode(b"", final=True)
         text = as_kept("".join(self._parts))
         if not text or text.isspace():
             found = f"holds nothing but {len(text):,} characters of white space" if text else "is empty"
             raise CorpusError(f"the text {found}", f"upload one of at least {MIN_CHARACTERS:,} characters")
-        try:
-            read_table(text)
-        except TableError as error:
-            if self._table:
-                raise CorpusError(error.problem, error.remedy) from None
-        else:
-            return text  # a table may be shorter than a text to read
+        if self._declared is None:
+            self.table = guessed(text)
+            if self.table is not None:
+                return text  # a table may be shorter than a text to read
         distinct = sorted(set(text))
         if len(distinct) < MIN_DISTINCT:
             shown = ", ".join(map(repr, distinct))
@@ -145,6 +179,25 @@ class UploadCheck:
             )
         return text
 
+    def _feed_table(self, chunk: bytes) -> None:
+        """Bytes are kept as they are: what encoding they have is seen from all of them."""
+        control = None if is_wide(self._raw[:2] or chunk) else _CONTROL.search(chunk)
+        if control:
+            raise _not_text(self._bytes + control.start(), control)
+        self._bytes += len(chunk)
+        self._raw += chunk
+
+    def _finish_table(self) -> str:
+        try:
+            text, encoding = decoded(bytes(self._raw))
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+            if not text or text.isspace():
+                raise TableError("the table is empty", "upload a CSV file: one line for each timestep")
+            self.table = read_table(text, self._choice, self._separator, encoding=encoding)
+        except TableError as error:
+            raise CorpusError(error.problem, error.remedy) from None
+        return text
+
     def _decode(self, chunk: bytes, final: bool = False) -> None:
         held = len(self._decoder.getstate()[0])  # bytes of a character that the last chunk broke off
         try:
@@ -157,6 +210,13 @@ class UploadCheck:
             ) from None
         self._bytes += len(chunk)
         self._parts.append(part)
+
+
+def _not_text(place: int, control: re.Match[bytes]) -> CorpusError:
+    return CorpusError(
+        f"byte {place} is the control character 0x{control[0].hex()}, so this is not plain text",
+        "upload a plain text file saved as UTF-8, not a document, an image or an archive",
+    )
 
 
 def check_upload(chunks: Iterable[bytes], limit: int = MAX_BYTES) -> str:

@@ -14,9 +14,11 @@ import signal
 import sys
 import traceback
 import warnings
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytorch_lightning as pl
 import torch
@@ -42,9 +44,11 @@ from trainer.lengths import RandomLengths, ladder
 from trainer.module import RecurrentTraining
 from trainer.recordings import RecordGradients, RecordSpectra
 from trainer.reporter import Reporter
-from trainer.schema import Assignment, End, RunConfig, RunState
+from trainer.schema import Assignment, End, RunConfig, RunState, TableReading
 from trainer.scoring import as_learnt
 from trainer.seeds import derived_seed, generator
+from trainer.tables import Table
+from trainer.tables.stored import fetched, from_bytes
 
 LAST_WORD_SECONDS = 8.0
 """How long a worker that was told to stop waits for the service: a stop must end within 10 s."""
@@ -174,7 +178,7 @@ class _Attempt:
             self.module.interrupted = True
 
     def run(self) -> End | None:
-        resolved = resolve(self.config, self._corpus)
+        resolved = resolve(self.config, self._corpus, self._table)
         seed_everything(self.config.seed)
         task, network = resolved.task, resolved.network()
         module = self._module(network, resolved)
@@ -215,6 +219,16 @@ class _Attempt:
     def _corpus(self, corpus_id: str) -> str:
         response = self.reporter.fetch(f"/corpora/{corpus_id}/text")
         return response.content.decode("utf-8")
+
+    def _table(self, corpus_id: str) -> Table:
+        """The table as the service has read it; only the column that is wanted comes over."""
+        path = f"/corpora/{corpus_id}/table"
+        reading = TableReading.model_validate_json(self.reporter.fetch(path).content)
+
+        def load(name: str) -> array[float]:
+            return from_bytes(self.reporter.fetch(f"{path}/column?name={quote(name, safe='')}").content)
+
+        return fetched(reading, load)
 
     def _module(self, network: Network[Any], resolved: Resolved) -> RecurrentTraining:
         analysis, training = self.config.analysis, self.config.training

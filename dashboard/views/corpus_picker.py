@@ -10,6 +10,7 @@ from dashboard.client import Client, Refused
 from dashboard.forms import Cells, Draft
 from dashboard.session import show_trouble
 from dashboard.text import count, many, plain
+from dashboard.views.table_reading import draw_reading
 from trainer.schema import CatalogEntry, CorpusInfo, shown_line
 
 CORPUS, COLUMN = "corpus", "column"
@@ -21,7 +22,7 @@ def draw_corpus(
 ) -> dict[str, Any]:
     """The text for a task that reads one, or the table and its column; returns what these settings hold."""
     path = f"{section}.{CORPUS}"
-    corpora = {c.id: c for c in service.corpora() if bool(c.columns) is task.needs_table}
+    corpora = {c.id: c for c in service.corpora() if (c.kind == "table") is task.needs_table}
     default = task.json_schema["properties"][CORPUS].get("default")
     cells.by_path[path] = cell = st.container(gap="xsmall")
     if not corpora:
@@ -53,6 +54,8 @@ def draw_corpus(
                     )
             draw_upload_button(service, draft, path, table=task.needs_table)
         st.caption(f"Begins: “{plain(' '.join(corpora[chosen].preview[:160].split()))}…”")
+        if task.needs_table:
+            draw_reading(service, chosen, values[COLUMN])
     return values
 
 
@@ -81,23 +84,52 @@ def describe(corpus: CorpusInfo) -> str:
     return f"{count(corpus.characters)} characters, {corpus.vocabulary} distinct"
 
 
+DECIMAL_SIGNS = {"": "found out", "point": "point: 3.14", "comma": "comma: 3,14"}
+THOUSANDS_SIGNS = {
+    "": "found out",
+    "comma": "comma: 1,033",
+    "point": "point: 1.033",
+    "space": "space: 1 033",
+    "apostrophe": "apostrophe: 1'033",
+    "none": "none: 1033",
+}
+
+
+def draw_signs() -> dict[str, Any]:
+    """What the user says of a table's signs; a file that can be read in two ways is refused without it."""
+    signs: dict[str, Any] = {}
+    with st.container(horizontal=True):
+        for name, label, titles in (
+            ("decimal", "Decimal sign", DECIMAL_SIGNS),
+            ("thousands", "Thousands sign", THOUSANDS_SIGNS),
+        ):
+            key = f"launch.sign:{name}"
+            said = st.selectbox(label, list(titles), format_func=titles.__getitem__, key=key, width=190)
+            signs[name] = said or None
+    return signs
+
+
 def draw_upload_button(service: Client, draft: Draft, path: str, *, table: bool) -> None:
     """A button that opens an uploader; what was uploaded is chosen at once."""
-    with st.popover("Upload a table" if table else "Upload a text", icon=":material/upload:"):
+    attempt = st.session_state.setdefault("launch.uploads", 0)
+    label = "Upload a table" if table else "Upload a text"
+    with st.popover(
+        label, icon=":material/upload:", key=f"launch.upload-menu:{attempt}"
+    ):  # a new one is closed
         st.markdown(
-            "A CSV file in UTF-8 with a column of numbers: one line for each timestep, oldest first. Cells "
-            "are separated by commas, semicolons or tabs. It stays on the machine that trains."
+            "A CSV file with a column of numbers: one line for each timestep, oldest first. How it is "
+            "written is found out, and shown before you launch. It stays on the machine that trains."
             if table
             else "A plain text in UTF-8. It stays on the machine that trains."
         )
-        attempt = st.session_state.setdefault("launch.uploads", 0)
         upload = st.file_uploader(
             "CSV file" if table else "Text file", key=f"launch.upload:{attempt}", max_upload_size=20
         )
+        signs = draw_signs() if table else {}
         if upload is None:
             return
         try:
-            corpus = service.add_corpus(upload.name, upload.getvalue(), table=table)
+            corpus = service.add_corpus(upload.name, upload.getvalue(), table=table, **signs)
         except Refused as refusal:
             show_trouble(refusal)
             return

@@ -23,6 +23,7 @@ from trainer.schema import (
     CatalogEntry,
     Chance,
     CheckpointInfo,
+    ColumnPlot,
     CorpusInfo,
     ErrorBody,
     Estimate,
@@ -38,6 +39,7 @@ from trainer.schema import (
     RunState,
     RunViews,
     Summary,
+    TableReading,
     TrainingConfig,
     ViewEntry,
     ViewResult,
@@ -266,6 +268,8 @@ class FakeService:
                 columns=["sunspots", "year"],
             ),
         ]
+        self.declared: list[dict[str, Any]] = []
+        """What uploads were declared to be."""
         self.launched: list[Launch] = []
         self.keys: dict[str, UUID] = {}
         self.estimates = 0
@@ -338,7 +342,10 @@ def make_app(fake: FakeService) -> FastAPI:
         return fake.corpora
 
     @app.post("/corpora", dependencies=guarded, status_code=201)
-    def upload(file: UploadFile, table: bool = False) -> CorpusInfo:
+    def upload(
+        file: UploadFile, table: bool = False, decimal: str | None = None, thousands: str | None = None
+    ) -> CorpusInfo:
+        fake.declared.append({"table": table, "decimal": decimal, "thousands": thousands})
         text = file.file.read()
         columns = ["rain", "wind"] if text.startswith(b"rain,wind\n") else []
         if len(text) < 20 or (table and not columns):
@@ -361,6 +368,27 @@ def make_app(fake: FakeService) -> FastAPI:
         )
         fake.corpora.append(corpus)
         return corpus
+
+    @app.get("/corpora/{corpus_id}/table", dependencies=guarded)
+    def table(corpus_id: str) -> TableReading:
+        [columns] = [corpus.columns for corpus in fake.corpora if corpus.id == corpus_id]
+        return TableReading(
+            rows=309,
+            separator="semicolon",
+            decimal="comma",
+            thousands=None,
+            header=True,
+            units={columns[0]: "mm"},
+            comments=2,
+            missing=["", "NA"],
+            columns=columns,
+            left_out={"town": "line 2 has 'Bonn'"},
+        )
+
+    @app.get("/corpora/{corpus_id}/table/plot", dependencies=guarded)
+    def plot(corpus_id: str, name: str) -> ColumnPlot:
+        del corpus_id
+        return ColumnPlot(name=name, rows=[1, 2, 3], values=[5.0, None, 7.0])
 
     @app.post("/estimate", dependencies=guarded)
     def estimate(launch: Launch) -> Estimate:

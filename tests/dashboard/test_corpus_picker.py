@@ -102,3 +102,46 @@ def test_without_any_table_one_can_be_uploaded(open_page: Open, fake: FakeServic
     choose(app, "series")
     assert "none yet" in captions(app)
     assert app.file_uploader[0].label == "CSV file"
+
+
+def test_how_a_table_was_read_is_told_before_launch(open_page: Open) -> None:
+    app = open_page(VIEW)
+    choose(app, "series")
+    told = captions(app)
+    for part in (
+        "309 rows",
+        "cells separated by semicolons",
+        "decimal sign comma",
+        "no thousands sign",
+        "names above the numbers",
+        "units: sunspots in mm",
+        "2 comment lines passed over",
+        "missing: empty cells, “NA”",
+        "Left out: “town”, line 2 has 'Bonn'",
+    ):
+        assert part in told
+    choose(app, "characters")
+    assert "Read as" not in captions(app)
+
+
+def test_what_the_user_declares_goes_with_the_upload(open_page: Open, fake: FakeService) -> None:
+    app = open_page(VIEW)
+    choose(app, "series")
+    app.selectbox(key="launch.sign:decimal").set_value("comma").run()
+    app.file_uploader[0].upload("rain.csv", b"rain,wind\n" + b"1,2\n" * 40, "text/csv").run()
+    assert fake.declared == [{"table": True, "decimal": "comma", "thousands": None}]
+    choose(app, "characters")
+    app.file_uploader[0].upload("poem.txt", b"The rain it raineth every day" * 9, "text/plain").run()
+    assert fake.declared[1] == {"table": False, "decimal": None, "thousands": None}
+
+
+def test_a_text_that_looks_like_a_table_is_offered_as_the_text_that_it_was_declared_to_be(
+    open_page: Open, fake: FakeService
+) -> None:
+    looks = {"characters": 9, "vocabulary": 9, "builtin": False, "preview": "a,b\n1,2"}
+    fake.corpora.append(CorpusInfo(id="log", name="log.txt", kind="text", **looks))
+    app = open_page(VIEW)
+    choose(app, "characters")
+    assert len(app.selectbox(key="field:task.corpus").options) == 2
+    choose(app, "series")
+    assert len(app.selectbox(key="field:task.corpus").options) == 1

@@ -24,6 +24,7 @@ from trainer.errors import ConfigError, shortened
 from trainer.inspection import VIEWS
 from trainer.inspection.base import Meaningless, Recorded, Subject, ViewError
 from trainer.schema import ErrorBody, FieldError, Inspection, RunConfig, RunViews
+from trainer.tables import Table
 
 NICENESS = 5
 """Added to the priority number: training and the service itself go first."""
@@ -41,6 +42,8 @@ class Question:
     checkpoint: bytes | None = None
     texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Uploaded texts by id, those that the run's task reads."""
+    tables: Mapping[str, Table] = dataclasses.field(default_factory=dict)
+    """The table that it reads, with the one column."""
     recorded: Recorded = dataclasses.field(default_factory=Recorded)
     note: str = ""
     """What a reader must be told beside the result."""
@@ -171,7 +174,7 @@ def subject_of(question: Question) -> Subject:
     # Here everything runs on the CPU, wherever the run was trained.
     training = question.config.training.model_copy(update={"accelerator": "cpu"})
     config = question.config.model_copy(update={"training": training})
-    resolved = resolve(config, text)
+    resolved = resolve(config, text, question.tables.__getitem__ if question.tables else None)
     network = resolved.network()
     if training.precision == "64":
         network = network.double()

@@ -57,6 +57,11 @@ from trainer.schema.runs import VectorSeries as VectorSeries
 from trainer.schema.standing import Standing as Standing
 from trainer.schema.standing import error_standing as error_standing
 from trainer.schema.standing import standing as standing
+from trainer.schema.tables import ColumnPlot as ColumnPlot
+from trainer.schema.tables import DecimalSign as DecimalSign
+from trainer.schema.tables import Separator as Separator
+from trainer.schema.tables import TableReading as TableReading
+from trainer.schema.tables import ThousandsSign as ThousandsSign
 from trainer.schema.views import CliffPath as CliffPath
 from trainer.schema.views import CliffView as CliffView
 from trainer.schema.views import CreditShare as CreditShare

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trainer.schema.base import Wire
 from trainer.schema.catalog import Chance
@@ -263,5 +263,15 @@ class CorpusInfo(Wire):
     """Distinct characters."""
     builtin: bool
     preview: Shown
+    kind: Literal["text", "table"] = "text"
+    """As its owner declared it; found out from what it holds only where nothing was declared."""
     columns: list[str] = []
-    """The columns of numbers, the likeliest to be wanted first; a text that is no table has none."""
+    """The columns of numbers, the likeliest to be wanted first; a text has none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_from_columns(cls, given: Any) -> Any:
+        """Of a service or a file that does not say yet: what has columns is a table."""
+        if isinstance(given, dict) and "kind" not in given and given.get("columns"):
+            return {**given, "kind": "table"}
+        return given

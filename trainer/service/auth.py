@@ -17,7 +17,9 @@ from trainer.schema.hosts import Hosts
 from trainer.service.errors import answer
 
 OPEN = frozenset({("GET", "/health")})
-WORKER_PATHS = re.compile(r"/runs/[^/]+/attempts/[^/]+/(reports|checkpoint)|/corpora/[^/]+/text")
+WORKER_PATHS = re.compile(
+    r"/runs/[^/]+/attempts/[^/]+/(reports|checkpoint)|/corpora/[^/]+/(text|table|table/column)"
+)
 """Where an attempt's token may be good as well; these routes check it themselves."""
 
 

@@ -37,7 +37,7 @@ async def estimate(
 ) -> Response:
     """What a configuration would cost, or what is wrong with it. Starts nothing."""
     try:
-        found = await parts.estimates.run(request, partial(config.estimate, launch.config, parts.corpus))
-        return answer(found)
+        work = partial(config.estimate, launch.config, parts.corpus, parts.table)
+        return answer(await parts.estimates.run(request, work))
     except ConfigError as error:
         raise from_config(error) from None

@@ -27,6 +27,8 @@ from trainer.service.bodies import body, described
 from trainer.service.errors import Refused, unprocessable
 from trainer.service.parts import Given, Parts
 from trainer.store import CorruptCheckpoint
+from trainer.tables import Table, TableError
+from trainer.tables.stored import alone
 from trainer.tasks import TASKS
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["inspection"])
@@ -142,6 +144,7 @@ def _question(
         settings=settings,
         config=run.config,
         texts=_texts(parts, run),
+        tables=_tables(parts, run),
         recorded=_recorded(parts, run) if spec.needs_recordings else Recorded(),
     )
     if spec.uses_checkpoint == "no":
@@ -206,7 +209,23 @@ def _none_there(run: Run, step: int | None) -> Refused:
 
 
 def _texts(parts: Parts, run: Run) -> dict[str, str]:
-    """The uploaded text or table that the run's task reads, by its id."""
+    """The uploaded text that the run's task reads, by its id."""
     task = run.config.task
-    corpus = task.get("corpus") if TASKS[task["name"]].needs_corpus else None
+    spec = TASKS[task["name"]]
+    corpus = task.get("corpus") if spec.needs_corpus and not spec.needs_table else None
     return {} if corpus is None or corpus in builtin_corpora() else {corpus: parts.corpus(corpus)}
+
+
+def _tables(parts: Parts, run: Run) -> dict[str, Table]:
+    """The table that the run's task reads, by its id; nothing where it cannot be read any more."""
+    task = run.config.task
+    spec = TASKS[task["name"]]
+    if not spec.needs_table:
+        return {}
+    corpus = task.get("corpus", spec.config.model_fields["corpus"].default)
+    try:
+        return {corpus: alone(parts.table(corpus), task.get("column"))}
+    except TableError as error:
+        raise Refused(
+            HTTPStatus.CONFLICT, f"The run's table cannot be read: {error.problem}.", error.remedy
+        ) from None

@@ -7,10 +7,11 @@ from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
-from trainer.corpora import builtin_corpora
+from trainer.corpora import builtin_corpora, builtin_tables
 from trainer.inspection.inspector import Inspector
 from trainer.service.turns import Turns
 from trainer.store import Store
+from trainer.tables import Table, TableError
 
 
 class Waker(Protocol):
@@ -35,6 +36,14 @@ class Parts:
         """The text of a corpus, built in or uploaded; LookupError for an unknown id."""
         builtin = builtin_corpora().get(corpus_id)
         return builtin.text if builtin is not None else self.store.corpus_text(corpus_id)
+
+    def table(self, corpus_id: str) -> Table:
+        """A table, built in or uploaded; LookupError for an unknown id, TableError for what is none."""
+        if corpus_id in builtin_tables():
+            return builtin_tables()[corpus_id]
+        if corpus_id in builtin_corpora():
+            raise TableError("it is a text", "choose a table")
+        return self.store.corpus_table(corpus_id)
 
 
 def _of(request: Request) -> Parts:

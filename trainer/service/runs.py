@@ -37,7 +37,7 @@ async def launch(
 
 def _launch(launch: Launch, parts: Parts, idempotency_key: str | None) -> Response:
     try:
-        config.resolve(launch.config, parts.corpus, is_new=True)
+        config.resolve(launch.config, parts.corpus, parts.table, is_new=True)
     except ConfigError as error:
         raise from_config(error) from None
     full = config.with_defaults(launch.config)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from typing import Literal
 from uuid import UUID
 
 from trainer.schema import (
@@ -26,6 +28,8 @@ from trainer.store.database import Database
 from trainer.store.leases import Leases
 from trainer.store.migrate import upgrade
 from trainer.store.records import Attempt, Checkpoint, RunningAttempt
+from trainer.tables import Table, TableError, guessed, read_table
+from trainer.tables.stored import fetched
 
 
 class Store:
@@ -261,11 +265,17 @@ class Store:
 
     # --- Uploaded texts ------------------------------------------------------------------------------
 
-    def add_corpus(self, name: str, text: str) -> CorpusInfo:
-        """Store a text that passed ``UploadCheck``; the same text again is the same corpus."""
-        info, data = texts.prepare(name, text)
+    def add_corpus(self, name: str, text: str, table: Table | Literal[False] | None = None) -> CorpusInfo:
+        """Store what passed ``UploadCheck``; the same text, declared to be the same, is one corpus.
+
+        Args:
+            name: for its reader.
+            text: as it was uploaded.
+            table: what it holds as a table; False: it is a text; None: whichever it looks like.
+        """
+        prepared = texts.prepare(name, text, guessed(text) if table is None else table or None)
         with self._database.writing() as connection:
-            return texts.add(connection, info, data)
+            return texts.add(connection, prepared)
 
     def corpora(self) -> list[CorpusInfo]:
         """Every uploaded text, oldest first; the built-in ones are in ``trainer.corpora``."""
@@ -276,3 +286,27 @@ class Store:
         """The text of an upload. Raises CorpusNotFound, which is a LookupError."""
         with self._database.reading() as connection:
             return texts.text(connection, corpus_id)
+
+    def corpus_table(self, corpus_id: str) -> Table:
+        """The table of an upload, its columns read from the database when they are asked for.
+
+        Raises CorpusNotFound; and TableError for a text, or a table that an older version took and this one
+        cannot read.
+        """
+        with self._database.reading() as connection:
+            kind, reading = texts.reading(connection, corpus_id)
+            text = texts.text(connection, corpus_id) if kind == "table" and reading is None else ""
+        if kind != "table":
+            raise TableError("it was uploaded as a text", "upload it again as a table, or choose a table")
+        if reading is None:
+            read = read_table(text)
+            prepared, reading = texts.prepare("", text, read), read.reading
+            with self._database.writing() as connection:
+                texts.keep(connection, corpus_id, prepared)
+        names = reading.columns
+
+        def load(name: str) -> array[float]:
+            with self._database.reading() as connection:
+                return texts.column(connection, corpus_id, names.index(name))
+
+        return fetched(reading, load)

@@ -165,4 +165,15 @@ corpora = Table(
     Column("columns", Text, nullable=False, server_default="[]"),  # names as a JSON list
     Column("created_at", BigInteger, nullable=False),
     Column("text", LargeBinary, nullable=False),  # UTF-8; a blob, so that listing need not read it
+    Column("kind", String(8), nullable=False, server_default="text"),  # as declared: text or table
+    Column("reading", Text),  # how a table was read, as JSON; of a table from before, NULL until it is used
+)
+
+corpus_columns = Table(
+    "corpus_columns",
+    metadata,
+    Column("corpus", ForeignKey("corpora.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # in the reading's columns
+    Column("rows", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # see trainer/tables/stored.py
 )

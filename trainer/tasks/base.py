@@ -17,7 +17,8 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from models.base import Network
-from trainer.schema import Chance, SampleContent, SequenceSample
+from trainer.schema import Chance, SampleContent, SequenceSample, SettingError
+from trainer.tables import Table, TableError
 
 SHOWN_SEQUENCES = 3
 """Sequences of a batch that samples show."""
@@ -252,6 +253,8 @@ class Task(ABC):
 
 Corpora = Callable[[str], str]
 """Gives the text of a corpus by its id; raises LookupError for an unknown one."""
+Tables = Callable[[str], Table]
+"""Gives a table by its id; raises LookupError for an unknown one, TableError for what is none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -284,7 +287,14 @@ class TaskSpec:
     needs_table: bool = False
     """Whether that text is a table, of which the setting ``column`` names one column."""
 
-    def build(self, config: TaskConfig, corpora: Corpora) -> Task:
+    def build(self, config: TaskConfig, corpora: Corpora, tables: Tables | None = None) -> Task:
+        """The task; a table is read from ``corpora``'s text where nobody has it read already."""
+        if self.needs_table and tables is not None:
+            corpus: str = config.corpus  # type: ignore[attr-defined]
+            try:
+                return self.task(config, tables(corpus))  # type: ignore[call-arg]
+            except TableError as error:
+                raise SettingError("corpus", corpus, error.problem, error.remedy) from None
         if self.needs_corpus:
             return self.task(config, corpora(config.corpus))  # type: ignore[call-arg, attr-defined]
         return self.task(config)  # type: ignore[call-arg]

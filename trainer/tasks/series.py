@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from array import array
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
 from models.base import Network
-from trainer.csv_table import Table, TableError, read_table
 from trainer.sampling import forecast_samples
 from trainer.schema import Chance, Channel, ForecastSample, SequenceSample, SettingError
+from trainer.tables import Table, TableError, read_table
 from trainer.tasks.base import SHOWN_SEQUENCES, Batch, Score, Task, TaskConfig, TaskSpec
 
 TRAINING_SHARE = 0.8
@@ -58,10 +60,10 @@ class Series(Task):
     solvable = False
     held_back = "the last fifth of the series, held back"
 
-    def __init__(self, config: SeriesConfig, text: str) -> None:
-        """Raises SettingError (corpus, column or length) where there is nothing to forecast."""
+    def __init__(self, config: SeriesConfig, source: Table | str) -> None:
+        """Of a table, or of its text. Raises SettingError (corpus, column, length): nothing to forecast."""
         try:
-            parts = _standardised(text, config.column)
+            parts = _standardised(source, config.column)
         except TableError as error:
             raise SettingError("corpus", config.corpus, error.problem, error.remedy) from None
         self.column, self.mean, self.spread, self._first_part, self._last_fifth = parts
@@ -192,13 +194,14 @@ class _Parts(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _standardised(text: str, column: str | None) -> _Parts:
+def _standardised(source: Table | str, column: str | None) -> _Parts:
     """Kept, and shared by the tasks of all lengths: a run with random lengths builds hundreds.
 
     Raises TableError, or SettingError (of ``column``) where there is nothing to forecast.
     """
-    name, numbers = _chosen(read_table(text), column)
-    values = torch.tensor(_filled(numbers), dtype=torch.float64)
+    table = read_table(source) if isinstance(source, str) else source
+    name, numbers = _chosen(table, column)
+    values = torch.from_numpy(_filled(numbers))
     cut = int(len(values) * TRAINING_SHARE)
     training, validation = values[:cut], values[cut - 1 :]
     mean, spread = float(training.mean()), float(training.std(correction=0))
@@ -220,7 +223,7 @@ def _standardised(text: str, column: str | None) -> _Parts:
     return _Parts(name, mean, spread, training, validation)
 
 
-def _chosen(table: Table, name: str | None) -> tuple[str, array[float]]:
+def _chosen(table: Table, name: str | None) -> tuple[str, Sequence[float]]:
     """The column of this name, or the first one."""
     wanted = next(iter(table.numbers)) if name is None else name
     if wanted in table.numbers:
@@ -230,17 +233,17 @@ def _chosen(table: Table, name: str | None) -> tuple[str, array[float]]:
         "column",
         wanted,
         f"this column cannot be forecast: {why}" if why else "the table has no such column",
-        "choose one of " + ", ".join(map(repr, list(table.numbers)[:8])),
+        "choose one of " + ", ".join(map(repr, table.reading.columns[:8])),
     )
 
 
-def _filled(column: array[float]) -> list[float]:
+def _filled(column: Sequence[float]) -> npt.NDArray[np.float64]:
     """Missing numbers replaced by the one before; none at the ends."""
-    there = [place for place, value in enumerate(column) if not math.isnan(value)]
-    filled: list[float] = []
-    for value in column[there[0] : there[-1] + 1]:
-        filled.append(filled[-1] if math.isnan(value) else value)
-    return filled
+    values = np.asarray(column, dtype=np.float64)
+    there = np.flatnonzero(~np.isnan(values))
+    values = values[there[0] : there[-1] + 1]
+    last = np.where(np.isnan(values), 0, np.arange(len(values)))  # where the number stands that holds here
+    return values[np.maximum.accumulate(last)]
 
 
 def _drawn(windows: Tensor, batch_size: int, generator: Generator) -> Batch:

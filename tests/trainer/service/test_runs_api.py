@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tomllib
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -152,6 +153,54 @@ def test_a_good_table_is_stored_with_its_columns_and_can_be_forecast(client: htt
     task = {"name": "series", "corpus": response.json()["id"], "column": "rain", "length": 5}
     launched = client.post("/runs", json={"config": {"model": {"name": "lstm"}, "task": task}})
     assert launched.status_code == 201, launched.text
+
+
+def test_what_an_upload_was_declared_to_be_wins_over_what_it_looks_like(client: httpx.Client) -> None:
+    content = ("year,rain\n" + "".join(f"{1900 + n},{n * 7 % 31}\n" for n in range(400))).encode()
+    declared = client.post("/corpora?table=false", files={"file": ("poem.txt", content)}).json()
+    assert (declared["kind"], declared["columns"]) == ("text", [])
+    table = client.post("/corpora?table=true", files={"file": ("rain.csv", content)}).json()
+    assert (table["kind"], table["columns"]) == ("table", ["rain", "year"])
+    assert declared["id"] != table["id"]
+    kinds = {c["id"]: c["kind"] for c in client.get("/corpora").json()}
+    assert (kinds[declared["id"]], kinds[table["id"]]) == ("text", "table")
+    assert client.get(f"/corpora/{declared['id']}/table").status_code == 409
+    task = {"name": "series", "corpus": declared["id"], "length": 5}
+    refused = client.post("/runs", json={"config": {"model": {"name": "gru"}, "task": task}})
+    assert refused.status_code == 422
+    [error] = refused.json()["errors"]
+    assert error["field"].endswith("task.corpus")
+    assert "uploaded as a text" in error["problem"]
+    assert "upload it again as a table" in error["remedy"]
+
+
+def test_a_table_is_told_as_it_was_read_with_a_plot_and_the_numbers(client: httpx.Client) -> None:
+    rows = "".join(f"{n};{n * 7 % 31},25;Bonn\n" for n in range(1000))
+    info = client.post("/corpora?table=true", content=f"n;x\u00b2;town\n{rows};;\n;;\n".encode()).json()
+    path = f"/corpora/{info['id']}/table"
+    told = client.get(path).json()
+    assert (told["separator"], told["decimal"], told["rows"]) == ("semicolon", "comma", 1000)
+    assert told["left_out"] == {"town": "line 2 has 'Bonn'"}
+    plot = client.get(f"{path}/plot", params={"name": "x\u00b2", "max_points": 100}).json()
+    assert 90 <= len(plot["rows"]) <= 100
+    assert plot["rows"][0] == 1
+    assert all(v == (r - 1) * 7 % 31 + 0.25 for r, v in zip(plot["rows"], plot["values"], strict=True))
+    raw = client.get(f"{path}/column", params={"name": "x\u00b2"}).content
+    assert list(struct.unpack("<1000d", raw)) == [n * 7 % 31 + 0.25 for n in range(1000)]
+    assert client.get(f"{path}/column", params={"name": "town"}).status_code == 422
+    assert client.get("/corpora/no/table").status_code == 404
+
+
+def test_a_sign_that_may_be_either_is_asked_for_and_then_believed(client: httpx.Client) -> None:
+    content = ("a;b\n" + "".join(f"x;{n % 9 + 1}.{n * 37 % 900 + 100}\n" for n in range(50))).encode()
+    refused = client.post("/corpora?table=true", content=content)
+    assert refused.status_code == 422
+    assert "thousands=point" in refused.json()["errors"][0]["remedy"]
+    for sign, first in (("decimal=point", 1.1), ("thousands=point", 1100)):
+        info = client.post(f"/corpora?{sign}", content=content).json()
+        raw = client.get(f"/corpora/{info['id']}/table/column").content
+        assert struct.unpack("<d", raw[:8]) == (first,)
+    assert client.post("/corpora?decimal=dot", content=content).status_code == 422
 
 
 def test_a_text_and_a_table_are_built_in(client: httpx.Client) -> None:
