@@ -21,10 +21,12 @@ import uvicorn
 from pydantic import ValidationError
 
 from trainer.engine.local import LocalEngine
+from trainer.housekeeping import Housekeeper
+from trainer.private import protect_folder
 from trainer.scheduler import GRACE_SECONDS, Scheduler
 from trainer.schema import ServiceAddress
 from trainer.settings import Settings
-from trainer.store import Store
+from trainer.store import Claim, Store, StoreError, StoreLost, StoreOwned, shown
 
 if TYPE_CHECKING:  # it imports torch
     from trainer.inspection.inspector import Inspector
@@ -63,13 +65,20 @@ class Server(uvicorn.Server):
         self.address = address
         self._listener, self._scheduler, self._inspector, self._note = listener, scheduler, inspector, note
         self._leaving: threading.Thread | None = None
+        self._lost: StoreLost | None = None
         self._up = threading.Event()
 
     def serve_here(self) -> None:
-        """Answer until a signal or ``leave`` ends it."""
+        """Answer until a signal or ``leave`` ends it.
+
+        Raises:
+            HostError: another service has taken the database over.
+        """
         self.run(sockets=[self._listener])
         if self._leaving is not None:
             self._leaving.join()
+        if self._lost is not None:
+            raise HostError(_sentences(self._lost))
 
     @contextlib.contextmanager
     def serving_aside(self) -> Iterator[None]:
@@ -93,6 +102,13 @@ class Server(uvicorn.Server):
         else:
             self.should_exit = self.force_exit = True
 
+    def lose(self, error: StoreLost) -> None:
+        """End at once: another service has the database now, and nothing that is said here can be stored."""
+        self._lost = error
+        if self._leaving is None:
+            self._leaving = threading.Thread(target=self._wind_down, args=(0.0,), name="leaving")
+            self._leaving.start()
+
     # --- uvicorn's hooks -------------------------------------------------------------------------------
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -115,10 +131,10 @@ class Server(uvicorn.Server):
         finally:
             self._up.set()
 
-    def _wind_down(self) -> None:
+    def _wind_down(self, grace: float = GRACE_SECONDS) -> None:
         try:
             self._inspector.stop()
-            self._scheduler.shutdown(GRACE_SECONDS)
+            self._scheduler.shutdown(grace)
         finally:
             self.should_exit = True
 
@@ -130,10 +146,10 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
     Args:
         settings: where, and with what.
         training: False gives a service that answers but starts no run and looks after none, for a command
-            that only wants to read. It tells nobody its address.
+            that only wants to read. It tells nobody its address, and claims the database only to write.
 
     Raises:
-        HostError: the data folder or the port is in use, or the database cannot be opened.
+        HostError: the data folder, the database or the port is in use, or the database cannot be opened.
         SettingsError: other machines could reach it and no token is set.
     """
     settings.check_bind()
@@ -150,8 +166,14 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
             token=settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(32),
             pid=os.getpid(),
         )
-        store = _store(settings)
+        store = _store(settings, training=training)
         stack.callback(store.close)
+        keeper = Housekeeper(store, settings.data)
+        if training:
+            stack.callback(keeper.stop)
+            keeper.start()
+        else:
+            stack.callback(_tidy_after, store, keeper)
         scheduler = Scheduler(store, LocalEngine(settings.data, settings.slots), address.url)
         if training:
             # Before the imports below, so that the process that forks workers imports torch meanwhile.
@@ -171,7 +193,9 @@ def hosting(settings: Settings, *, training: bool = True) -> Iterator[Server]:
         gc.freeze()
         if training:
             stack.callback(note.unlink, missing_ok=True)
-        yield Server(app, listener, scheduler, inspector, address, note if training else None)
+        server = Server(app, listener, scheduler, inspector, address, note if training else None)
+        keeper.when_lost(server.lose)
+        yield server
 
 
 def find_service(data: Path) -> ServiceAddress | None:
@@ -198,6 +222,7 @@ def _lock(data: Path, stack: contextlib.ExitStack) -> None:
     """Make this the data folder's only service, for as long as the process lives."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        protect_folder(data)
         lock = filelock.FileLock(data / "service.lock")
         end = time.monotonic() + LOCK_SECONDS
         while True:
@@ -248,12 +273,34 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _store(settings: Settings) -> Store:
+def _store(settings: Settings, *, training: bool) -> Store:
     try:
         store = Store(settings.database)
-        store.migrate()
+        claim = Claim.of_this_process(settings.data)
+        if training:
+            store.claim(claim)
+        else:
+            store.claim_when_writing(claim)
+    except StoreOwned as error:
+        raise HostError(_sentences(error)) from error
+    except StoreError as error:
+        raise HostError(
+            f"The database cannot be opened ({shown(settings.database)}): {_sentences(error)} "
+            "Correct UNFOLD_STORE if it should be another."
+        ) from error
     except Exception as error:
         raise HostError(
             f"The database cannot be opened: {error}. Correct UNFOLD_STORE, or unset it."
         ) from error
     return store
+
+
+def _sentences(error: StoreError) -> str:
+    return ". ".join(text[:1].upper() + text[1:] for text in (error.message, error.remedy)) + "."
+
+
+def _tidy_after(store: Store, keeper: Housekeeper) -> None:
+    """What a command deleted goes before it ends: no service does it afterwards."""
+    if store.is_claimed:
+        with contextlib.suppress(StoreError):
+            keeper.tidy()

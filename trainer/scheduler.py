@@ -9,8 +9,7 @@ from uuid import UUID
 
 from trainer.engine.base import Ended, Engine, EngineError
 from trainer.schema import Assignment, RunState
-from trainer.store import Store
-from trainer.store.errors import Conflict, RunNotFound
+from trainer.store import Conflict, RunNotFound, Store, StoreAway, StoreLost
 from trainer.store.records import RunningAttempt
 
 logger = logging.getLogger(__name__)
@@ -19,6 +18,8 @@ GRACE_SECONDS = 10.0
 """How long a worker may take to write its checkpoint and end."""
 TICK_SECONDS = 0.5
 """Longest time between two looks at the store when nothing wakes the scheduler."""
+LOG_SECONDS = 60.0
+"""Between two tracebacks in the log: what fails at one look fails at the next."""
 SHUTDOWN = "the service was shut down"
 
 
@@ -40,7 +41,7 @@ class Scheduler:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._grace = GRACE_SECONDS
-        self._deadline = 0.0
+        self._deadline = self._next_log = 0.0
         self._ended: dict[tuple[UUID, int], Ended] = {}
         """Told by the engine and not yet written to the store."""
         self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
@@ -79,9 +80,13 @@ class Scheduler:
             idle = self._engine.active == 0
             try:
                 self._step()
+            except (StoreAway, StoreLost):
+                # What was not written is kept and written later; that the database is away, the store logs.
+                pass
             except Exception:
-                # The database may be away for a while; what was not written is kept and written later.
-                logger.exception("the scheduler could not do its work and tries again")
+                if (now := time.monotonic()) >= self._next_log:
+                    self._next_log = now + LOG_SECONDS
+                    logger.exception("the scheduler could not do its work and tries again")
             if closing and ((idle and not self._ended) or time.monotonic() > self._deadline):
                 return
             self._wake.wait(TICK_SECONDS)

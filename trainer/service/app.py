@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import anyio
+import anyio.to_thread
 from fastapi import FastAPI
 
 from trainer.inspection.inspector import Inspector
 from trainer.service import VERSION, catalog, corpora, errors, inspection, readings, runs, worker
 from trainer.service.auth import Bearer
 from trainer.service.parts import Given, Parts, Waker
-from trainer.store import Store
+from trainer.service.plain_text import PlainText
+from trainer.store import Store, StoreAway
+
+HEALTH_SECONDS = 2.0
+"""After which the database counts as away."""
 
 
 def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector | None = None) -> FastAPI:
@@ -28,14 +34,24 @@ def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector 
         responses=errors.schema_of_errors(),
     )
     app.state.parts = Parts(store=store, scheduler=scheduler, inspector=inspector or Inspector())
-    app.add_middleware(Bearer, token=token)
+    app.add_middleware(PlainText)
+    app.add_middleware(Bearer, token=token)  # added last, so it comes first
     errors.install(app)
 
+    asking = anyio.CapacityLimiter(
+        1
+    )  # a thread of its own: requests that wait for the database take the rest
+
     @app.get("/health", tags=["health"])
-    def health(parts: Given) -> dict[str, str]:
+    async def health(parts: Given) -> dict[str, str]:
         """Whether service and database answer. Needs no token."""
-        parts.store.check()
-        return {"status": "ok", "version": VERSION}
+        with anyio.move_on_after(HEALTH_SECONDS):
+            await anyio.to_thread.run_sync(parts.store.check, limiter=asking, abandon_on_cancel=True)
+            return {"status": "ok", "version": VERSION}
+        raise StoreAway(
+            f"the service answers; its database is away: no answer within {HEALTH_SECONDS:.0f} s",
+            "see that it runs; runs hold what they have to say meanwhile",
+        )
 
     for part in (catalog, runs, readings, inspection, corpora, worker):
         app.include_router(part.router)

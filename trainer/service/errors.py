@@ -25,7 +25,12 @@ from trainer.store import (
     RunNotFound,
     StaleAttempt,
     StoreAway,
+    StoreDamaged,
     StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreLost,
+    StoreOwned,
 )
 
 logger = logging.getLogger(__name__)
@@ -40,6 +45,11 @@ _STATUS: dict[type[StoreError], int] = {
     RunNotFound: HTTPStatus.NOT_FOUND,
     StaleAttempt: HTTPStatus.CONFLICT,
     StoreAway: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    StoreForeign: HTTPStatus.INTERNAL_SERVER_ERROR,
+    StoreFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    StoreLost: HTTPStatus.CONFLICT,  # also what tells a worker to end
+    StoreOwned: HTTPStatus.CONFLICT,
 }
 
 
@@ -98,7 +108,8 @@ def _refused(_request: Request, error: Exception) -> Response:
 def _store(_request: Request, error: Exception) -> Response:
     assert isinstance(error, StoreError)
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # A database that is away is in the log already, once a minute and not once a request.
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, StoreAway):
         logger.error("%s", error.message)
     return answer(status, _sentence(error.message), _sentence(error.remedy))
 

@@ -128,7 +128,7 @@ def test_a_wrong_query_is_answered_with_its_field(client: httpx.Client, query: s
 
 
 def test_a_search_for_odd_characters_finds_nothing_and_breaks_nothing(client: httpx.Client) -> None:
-    for text in ("%00", "%F0%9F%92%A5", "'; DROP TABLE runs; --", "%25"):
+    for text in ("%F0%9F%92%A5", "%EF%BF%BF", "'; DROP TABLE runs; --", "%25"):
         assert client.get(f"/runs?search={text}&tag={text}&model={text}").json()["runs"] == []
 
 
