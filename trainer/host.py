@@ -223,7 +223,7 @@ def _lock(data: Path, stack: contextlib.ExitStack) -> None:
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         protect_folder(data)
-        lock = filelock.FileLock(data / "service.lock")
+        lock = filelock.FileLock(data / "service.lock", mode=0o600)
         end = time.monotonic() + LOCK_SECONDS
         while True:
             try:

@@ -88,7 +88,7 @@ class LocalEngine:
     def start(self, notify: Callable[[], None]) -> None:
         """Start the forkserver in the background; the first ``submit`` waits until it is ready."""
         for folder in (self._logs, self._records):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._notify = notify
         processes.launch(self._preload)
         self._watcher.start()

@@ -85,7 +85,10 @@ def requeue(connection: Connection, run_id: UUID) -> Run:
     """Resume: to the end of the queue."""
     run = load(connection, run_id)
     if run.binned_at is not None:
-        raise Conflict("the run is in the bin", "put it back first, then resume it")
+        raise Conflict(
+            "the run is in the bin",
+            "put it back first, on the dashboard's page Runs or by PATCH with binned false; then resume it",
+        )
     if not run.state.can_resume:
         remedy = {
             RunState.QUEUED: "it starts by itself when its turn comes",
