@@ -6,7 +6,9 @@ import json
 import re
 import select
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -337,3 +339,23 @@ def test_a_database_that_is_away_is_a_503_and_a_bug_a_500_and_both_keep_the_shap
     assert "secret" not in refused(client.get("/runs"), 500).message
     monkeypatch.undo()
     assert client.get("/runs").status_code == 200
+
+
+def test_health_says_that_the_database_is_away_while_requests_wait_for_it(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hung database holds every thread that asks it, and more requests than there are threads."""
+    come_back = threading.Event()
+    monkeypatch.setattr(Store, "runs", lambda *_, **__: come_back.wait())
+    monkeypatch.setattr(Store, "check", lambda *_: come_back.wait())
+    monkeypatch.setattr("trainer.service.app.HEALTH_SECONDS", 0.1)
+    with authorized(str(client.base_url)) as other, ThreadPoolExecutor(60) as waiting:
+        for _ in range(60):
+            waiting.submit(other.get, "/runs")
+        try:
+            for _ in range(2):
+                assert "database is away" in refused(client.get("/health"), 503).message
+        finally:
+            come_back.set()
+    monkeypatch.undo()
+    assert client.get("/health").json()["status"] == "ok"
