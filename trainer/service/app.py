@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from trainer.inspection.inspector import Inspector
 from trainer.service import VERSION, catalog, corpora, errors, inspection, readings, runs, worker
 from trainer.service.auth import Bearer
-from trainer.service.parts import Given, Parts, Waker
+from trainer.service.parts import Parts, Waker
 from trainer.service.plain_text import PlainText
-from trainer.store import Store, StoreAway
+from trainer.store import Store, StoreAway, StoreError
 
 HEALTH_SECONDS = 2.0
 """After which the database counts as away."""
@@ -42,18 +43,22 @@ def create_app(store: Store, scheduler: Waker, token: str, inspector: Inspector 
     # A thread of its own: requests that wait for the database may hold all the others.
     asking = ThreadPoolExecutor(1, thread_name_prefix="health")
 
-    @app.get("/health", tags=["health"])
-    async def health(parts: Given) -> dict[str, str]:
+    @app.get("/health", tags=["health"], response_model=dict[str, str])
+    async def health(request: Request) -> Response:
         """Whether service and database answer. Needs no token."""
-        asked = asyncio.get_running_loop().run_in_executor(asking, parts.store.check)
+        # Nothing here may need a thread of the pool: neither a dependency nor a handler of exceptions.
+        asked = asyncio.get_running_loop().run_in_executor(asking, store.check)
         try:
             await asyncio.wait_for(asked, HEALTH_SECONDS)
         except TimeoutError:
-            raise StoreAway(
+            away = StoreAway(
                 f"the service answers; its database is away: no answer within {HEALTH_SECONDS:.0f} s",
                 "see that it runs; runs hold what they have to say meanwhile",
-            ) from None
-        return {"status": "ok", "version": VERSION}
+            )
+            return errors.of_store(request, away)
+        except StoreError as error:
+            return errors.of_store(request, error)
+        return JSONResponse({"status": "ok", "version": VERSION})
 
     for part in (catalog, runs, readings, inspection, corpora, worker):
         app.include_router(part.router)

@@ -66,7 +66,7 @@ class Refused(Exception):  # noqa: N818  what happened to the request
 def install(app: FastAPI) -> None:
     """Make every exception an answer in ErrorBody's shape."""
     app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(StoreError, of_store)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _routing)
     app.add_exception_handler(Exception, _unexpected)
@@ -105,7 +105,8 @@ def _refused(_request: Request, error: Exception) -> Response:
     return answer(error.status, error.message, error.remedy, error.errors)
 
 
-def _store(_request: Request, error: Exception) -> Response:
+def of_store(_request: Request, error: Exception) -> Response:
+    """What the store refused, or could not do."""
     assert isinstance(error, StoreError)
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     # A database that is away is in the log already, once a minute and not once a request.
