@@ -184,18 +184,23 @@ class Client:
         task: str | None = None,
         tag: str | None = None,
         search: str | None = None,
+        binned: bool = False,
         order: Order | None = None,
         direction: Direction | None = None,
         cursor: str | None = None,
         limit: int | None = None,
     ) -> RunPage:
-        """One page of runs that match every filter given, newest first unless ``order`` says otherwise."""
+        """One page of runs that match every filter given, newest first unless ``order`` says otherwise.
+
+        ``binned`` gives those in the bin, which are left out otherwise.
+        """
         query = {
             "state": [state.value for state in states],
             "model": model,
             "task": task,
             "tag": tag,
             "search": search,
+            "binned": binned or None,
             "order": order,
             "direction": direction,
             "cursor": cursor,
@@ -207,11 +212,12 @@ class Client:
         return self._read(Run, f"/runs/{run_id}")
 
     def patch(self, run_id: UUID, patch: RunPatch) -> Run:
-        """Rename or tag a run; fields that were not set are left as they are."""
+        """Rename or tag a run, put it into the bin or back; fields that were not set are left as they are."""
         body = patch.model_dump(mode="json", exclude_unset=True)
         return self._read(Run, f"/runs/{run_id}", method="PATCH", json=body, again=True)
 
     def delete(self, run_id: UUID) -> None:
+        """Delete a run for good, in the bin or out of it."""
         self._answer("DELETE", f"/runs/{run_id}")
 
     def stop(self, run_id: UUID) -> Run:

@@ -24,13 +24,15 @@ from pydantic import ValidationError
 from trainer import descriptors
 from trainer.engine import processes
 from trainer.engine.local import LocalEngine
+from trainer.housekeeping import Housekeeper
 from trainer.lifeline import Departure, Starting
 from trainer.log_throttle import quieten
+from trainer.private import protect_folder
 from trainer.scheduler import GRACE_SECONDS, Scheduler
 from trainer.schema import ServiceAddress
 from trainer.service import connections
 from trainer.settings import Settings
-from trainer.store import Store
+from trainer.store import Claim, Store, StoreError, StoreLost, StoreOwned, shown
 
 if TYPE_CHECKING:  # it imports torch
     from trainer.inspection.inspector import Inspector
@@ -77,14 +79,21 @@ class Server(uvicorn.Server):
         self.address = address
         self._listener, self._scheduler, self._inspector, self._note = listener, scheduler, inspector, note
         self._leaving: threading.Thread | None = None
+        self._lost: StoreLost | None = None
         self._up = threading.Event()
         self._trouble: Exception | None = None
 
     def serve_here(self) -> None:
-        """Answer until a signal or ``leave`` ends it."""
+        """Answer until a signal or ``leave`` ends it.
+
+        Raises:
+            HostError: another service has taken the database over.
+        """
         self.run(sockets=[self._listener])
         if self._leaving is not None:
             self._leaving.join()
+        if self._lost is not None:
+            raise HostError(_sentences(self._lost))
 
     @contextlib.contextmanager
     def serving_aside(self) -> Iterator[None]:
@@ -114,6 +123,13 @@ class Server(uvicorn.Server):
         except RuntimeError as error:  # the system grants no thread; workers are told when all is let go of
             logger.error("the service leaves at once: %s", error)
             self.should_exit = True
+
+    def lose(self, error: StoreLost) -> None:
+        """End at once: another service has the database now, and nothing that is said here can be stored."""
+        self._lost = error
+        if self._leaving is None:
+            self._leaving = threading.Thread(target=self._wind_down, args=(0.0,), name="leaving")
+            self._leaving.start()
 
     # --- uvicorn's hooks -------------------------------------------------------------------------------
 
@@ -150,13 +166,13 @@ class Server(uvicorn.Server):
         finally:
             self._up.set()
 
-    def _wind_down(self) -> None:
+    def _wind_down(self, grace: float = GRACE_SECONDS) -> None:
         try:
             try:
                 self._inspector.stop()
             except Exception:  # inspections end with the service; workers have a checkpoint to write
                 logger.exception("the inspections could not be ended")
-            self._scheduler.shutdown(GRACE_SECONDS)
+            self._scheduler.shutdown(grace)
         except Exception:
             logger.exception("the runs could not be ended")
         finally:
@@ -172,11 +188,11 @@ def hosting(
     Args:
         settings: where, and with what.
         training: False gives a service that answers but starts no run and looks after none, for a command
-            that only wants to read. It tells nobody its address.
+            that only wants to read. It tells nobody its address, and claims the database only to write.
         leaving: is told of the service while it is on its way up.
 
     Raises:
-        HostError: the data folder or the port is in use, or the database cannot be opened.
+        HostError: the data folder, the database or the port is in use, or the database cannot be opened.
         SettingsError: other machines could reach it and no token is set.
     """
     settings.check_bind()
@@ -195,8 +211,14 @@ def hosting(
             token=settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(32),
             pid=os.getpid(),
         )
-        store = _store(settings)
+        store = _store(settings, training=training)
         stack.callback(store.close)
+        keeper = Housekeeper(store, settings.data)
+        if training:
+            stack.callback(keeper.stop)
+            keeper.start()
+        else:
+            stack.callback(_tidy_after, store, keeper)
         scheduler = Scheduler(store, LocalEngine(settings.data, settings.slots), address.url)
         if training:
             # Before the imports below, so that the process that forks workers imports torch meanwhile.
@@ -218,7 +240,9 @@ def hosting(
         gc.freeze()
         if training:
             stack.callback(note.unlink, missing_ok=True)
-        yield Server(app, listener, scheduler, inspector, address, note if training else None)
+        server = Server(app, listener, scheduler, inspector, address, note if training else None)
+        keeper.when_lost(server.lose)
+        yield server
 
 
 def find_service(data: Path) -> ServiceAddress | None:
@@ -245,7 +269,8 @@ def _lock(data: Path, stack: contextlib.ExitStack) -> None:
     """Make this the data folder's only service, for as long as the process lives."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = filelock.FileLock(data / "service.lock")
+        protect_folder(data)
+        lock = filelock.FileLock(data / "service.lock", mode=0o600)
         end = time.monotonic() + LOCK_SECONDS
         while True:
             try:
@@ -295,12 +320,34 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _store(settings: Settings) -> Store:
+def _store(settings: Settings, *, training: bool) -> Store:
     try:
         store = Store(settings.database)
-        store.migrate()
+        claim = Claim.of_this_process(settings.data)
+        if training:
+            store.claim(claim)
+        else:
+            store.claim_when_writing(claim)
+    except StoreOwned as error:
+        raise HostError(_sentences(error)) from error
+    except StoreError as error:
+        raise HostError(
+            f"The database cannot be opened ({shown(settings.database)}): {_sentences(error)} "
+            "Correct UNFOLD_STORE if it should be another."
+        ) from error
     except Exception as error:
         raise HostError(
             f"The database cannot be opened: {error}. Correct UNFOLD_STORE, or unset it."
         ) from error
     return store
+
+
+def _sentences(error: StoreError) -> str:
+    return ". ".join(text[:1].upper() + text[1:] for text in (error.message, error.remedy)) + "."
+
+
+def _tidy_after(store: Store, keeper: Housekeeper) -> None:
+    """What a command deleted goes before it ends: no service does it afterwards."""
+    if store.is_claimed:
+        with contextlib.suppress(StoreError):
+            keeper.tidy()

@@ -10,8 +10,7 @@ from uuid import UUID
 
 from trainer.engine.base import Ended, Engine, EngineError, NotBegun
 from trainer.schema import Assignment, RunState
-from trainer.store import Store
-from trainer.store.errors import Conflict, RunNotFound
+from trainer.store import Conflict, RunNotFound, Store, StoreAway, StoreLost
 from trainer.store.records import RunningAttempt
 
 logger = logging.getLogger(__name__)
@@ -24,6 +23,8 @@ TRIES = 5
 """How often a process that cannot be started is tried in a row."""
 PAUSE_SECONDS = 1.0
 """Before the second try; before each other twice as long as before the last."""
+LOG_SECONDS = 60.0
+"""Between two tracebacks in the log: what fails at one look fails at the next."""
 SHUTDOWN = "the service was shut down"
 
 
@@ -45,7 +46,7 @@ class Scheduler:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._grace = GRACE_SECONDS
-        self._deadline = 0.0
+        self._deadline = self._next_log = 0.0
         self._ended: dict[tuple[UUID, int], Ended] = {}
         """Told by the engine and not yet written to the store."""
         self._over_since: dict[tuple[UUID, int], float] = {}
@@ -88,10 +89,14 @@ class Scheduler:
                 closing = self._closing.is_set()
                 idle = not self._engine.attempts()
                 self._step()
+            except (StoreAway, StoreLost):
+                # What was not written is kept and written later; that the database is away, the store logs.
+                pass
             except Exception:
-                # The database may be away for a while; what was not written is kept and written later.
-                logger.exception("the scheduler could not do its work and tries again")
                 idle = False
+                if (now := time.monotonic()) >= self._next_log:
+                    self._next_log = now + LOG_SECONDS
+                    logger.exception("the scheduler could not do its work and tries again")
             if closing and ((idle and not self._ended) or time.monotonic() > self._deadline):
                 return
             self._wake.wait(TICK_SECONDS)

@@ -24,6 +24,7 @@ from dashboard.views.compare_table import differences
 from dashboard.views.parts import (
     LIVE_EVERY,
     MOST_BESIDE,
+    bin_note,
     colour_mark,
     deciding_words,
     heading,
@@ -67,6 +68,7 @@ def page() -> None:
     if not chosen:
         st.info("Pick two or more runs above. Their curves, gradients and settings appear here together.")
         return
+    bin_note(chosen)
     moving = LIVE_EVERY if any(not run.state.is_over for run in chosen) else None
     ids = [run.id for run in chosen]
     live = guarded_part(partial(_live, service, ids, polling=moving is not None))

@@ -21,6 +21,7 @@ from dashboard.views.inside_results import CHOICES, draw_recorded, draw_result
 from dashboard.views.parts import (
     MOST_BESIDE,
     about_run,
+    bin_note,
     is_there,
     labels,
     run_ids,
@@ -70,6 +71,7 @@ def _inside(service: Client, known: Mapping[UUID, Run], *, polling: bool) -> Non
         _not_here(" Choose another one above.")
         return
     run, weights = chosen
+    bin_note([run])
     if run.state.is_over == polling:
         st.rerun()  # drawn once more, and from then on with polling or without
     if run.blew_up:

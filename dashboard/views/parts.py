@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.charts.lengths import LengthCurve
 from dashboard.client import Client, NotFound
+from dashboard.text import plain
 from dashboard.theme import NO_ANSWER, STATE_COLORS, STATE_ICONS, STATE_LABELS, run_color, run_dash, run_mark
 from trainer.schema import Catalog, CatalogEntry, Letter, Run, ViewEntry, of_run
 
@@ -126,6 +127,18 @@ def deciding_words(run: Run) -> str:
         f"Dotted: what decides the target in any of the {size} sequences that are measured, fainter where in "
         "fewer of them."
     )
+
+
+def bin_note(runs: Sequence[Run]) -> None:
+    """Says which of the runs on a page are in the bin."""
+    if binned := [run for run in runs if run.binned_at is not None]:
+        names = ", ".join(plain(run.name) for run in binned[:5]) + (" and more" if len(binned) > 5 else "")
+        are = "is" if len(binned) == 1 else "are"
+        st.warning(
+            f"{names} {are} in the bin, and will be deleted a day after the deletion. "
+            "To keep what is there, put it back: *Bin* on the page *Runs*.",
+            icon=":material/delete:",
+        )
 
 
 def run_ids(text: str) -> list[UUID]:

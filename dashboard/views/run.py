@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.client import Client, NotFound, Trouble
 from dashboard.session import client, guarded, guarded_part, show_trouble
 from dashboard.text import count, duration, number, plain, share
-from dashboard.views.parts import LIVE_EVERY, is_there, run_ids, state_badge, title_of
+from dashboard.views.parts import LIVE_EVERY, bin_note, is_there, run_ids, state_badge, title_of
 from dashboard.views.run_samples import samples
 from dashboard.views.run_sections import configuration, learning, log, through_time
 from trainer.schema import Run, RunState, blow_up_words
@@ -37,6 +37,7 @@ def page() -> None:
     except NotFound:
         _nothing("This run is not here", "It was deleted, or the link belongs to another Unfold.")
         return
+    bin_note([run])
     every = None if run.state.is_over else LIVE_EVERY
     st.fragment(guarded_part(lambda: _header(service, run.id, run.state)), run_every=every)()
     names = ["Learning", "Gradient through time", "Samples", "Configuration", "Log"]

@@ -16,7 +16,7 @@ from dashboard.text import many
 from dashboard.theme import NO_ANSWER, STATE_HELP, STATE_LABELS
 from dashboard.views.parts import title_of
 from dashboard.views.runs_dialogs import ASKING, open_dialog
-from trainer.schema import Catalog, Run, RunPage, RunState
+from trainer.schema import Catalog, Run, RunPage, RunPatch, RunState
 
 SELECTED, SHOWN, TABLE, LIMIT = "runs.selected", "runs.shown", "runs.table", "runs.limit"
 OPENED = "runs.opened"
@@ -48,17 +48,31 @@ def page() -> None:
         st.title("Runs", anchor=False)
         if not (empty := not service.runs(limit=1).runs):
             st.page_link("views/launch.py", label="Launch a run", icon=":material/rocket_launch:")
-    if empty:
+        in_bin = draw_bin_switch(service.runs(limit=1, binned=True).total)
+    if in_bin:
+        st.caption("A run in the bin can be put back for a day. Then it is deleted for good.")
+    elif empty:
         draw_empty()
+        if ASKING in st.session_state:
+            open_dialog(service, st.session_state[ASKING])
         return
-    filters = draw_filters(service.catalog())
-    active = service.runs(limit=1, states=ACTIVE).total > 0
+    filters = {**draw_filters(service.catalog()), "binned": in_bin}
+    active = not in_bin and service.runs(limit=1, states=ACTIVE).total > 0
     live = st.fragment(
         guarded_part(partial(draw_runs, service, filters, active)), run_every=REFRESH if active else None
     )
     live()
     if ASKING in st.session_state:
         open_dialog(service, st.session_state[ASKING])
+
+
+def draw_bin_switch(binned: int) -> bool:
+    """The switch between the runs and the bin, where there is something in it; whether it is on."""
+    if not binned and not st.session_state.get("bin"):
+        return False
+    return st.toggle(
+        f"Bin ({binned})", key="bin", bind="query-params", help="Shows what was deleted in the last day."
+    )
 
 
 def draw_empty() -> None:
@@ -134,6 +148,9 @@ def draw_runs(service: Client, filters: dict[str, Any], polling: bool) -> None:
     ):
         st.rerun()  # all have ended: the page is drawn once more, without polling
     if not runs:
+        if filters["binned"] and not service.runs(limit=1, binned=True).total:
+            st.info("The bin is empty.", icon=":material/delete:")
+            return
         st.info(
             "No run matches these filters. Clear one of them to see more.", icon=":material/filter_alt_off:"
         )
@@ -142,7 +159,10 @@ def draw_runs(service: Client, filters: dict[str, Any], polling: bool) -> None:
     selected = draw_table(service, runs)
     carry_out(service, selected)
     with actions:  # above the table, which may be long; known only once it is drawn
-        draw_actions(selected, total, len(runs))
+        if filters["binned"]:
+            draw_bin_actions(selected, total, len(runs))
+        else:
+            draw_actions(selected, total, len(runs))
     if total > len(runs) and st.button(
         f"Show {min(PAGE, total - len(runs))} more", icon=":material/expand_more:", key="runs.more"
     ):
@@ -241,9 +261,24 @@ def columns() -> dict[str, Any]:
 # --- What can be done with the selected runs ---------------------------------------------------------
 
 
-def draw_actions(selected: Sequence[Run], total: int, shown: int) -> None:
+def draw_bin_actions(selected: Sequence[Run], total: int, shown: int) -> None:
+    """What can be done in the bin."""
+    draw_trouble()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs-actions"):
+        _action("back", "Put back", "restore_from_trash", usable=bool(selected), type="primary")
+        _action("purge", "Delete for good", "delete_forever", usable=bool(selected))
+        _action("empty", "Empty bin", "delete_sweep", usable=True)
+        draw_count(len(selected), total, shown)
+
+
+def draw_trouble() -> None:
+    """Why the last request was refused, once."""
     if (trouble := st.session_state.pop(TROUBLE, None)) is not None:
         show_trouble(trouble)
+
+
+def draw_actions(selected: Sequence[Run], total: int, shown: int) -> None:
+    draw_trouble()
     chosen = len(selected)
     stoppable = any(run.state in ACTIVE for run in selected)
     resumable = any(run.can_resume for run in selected)
@@ -290,8 +325,13 @@ def carry_out(service: Client, selected: Sequence[Run]) -> None:
             st.switch_page("views/inside.py", query_params={"run": str(ids[0])})
         case "again" if len(ids) == 1:
             st.switch_page("views/launch.py", query_params={"from": str(ids[0])})
-        case ("edit" | "delete") as question if ids:
+        case ("edit" | "delete" | "purge") as question if ids:
             ask(question, ids)
+        case "empty":
+            everything, _ = fetch(service, {"binned": True}, 10**6)
+            ask("empty", [run.id for run in everything])
+        case "back":
+            act(partial(service.patch, patch=RunPatch(binned=False)), ids)
         case "stop":
             act(service.stop, [run.id for run in selected if run.state in ACTIVE])
         case "resume":
@@ -307,6 +347,7 @@ HELP = {
     "again": "Opens the launch form filled with the settings of the one selected run.",
     "stop": "Training saves its place and ends within 10 s. It can be resumed.",
     "resume": "Goes on from the last checkpoint, exactly as if it had never stopped.",
+    "delete": "Puts the selected runs into the bin, from which they can be put back for a day.",
 }
 
 

@@ -1,8 +1,8 @@
-"""The questions that the Runs page asks: new name and tags, whether to delete, and to resume in vain."""
+"""The questions that the Runs page asks: new name and tags, whether to resume in vain, into and out of the bin."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import streamlit as st
@@ -21,6 +21,9 @@ ASKING = "runs.asking"
 def open_dialog(service: Client, question: tuple[str, Sequence[UUID]]) -> None:
     """Show the open question, until it is answered or dismissed."""
     kind, ids = question
+    if kind == "empty":
+        ask_empty(service, ids)
+        return
     runs = []
     for run_id in ids:
         try:
@@ -33,6 +36,8 @@ def open_dialog(service: Client, question: tuple[str, Sequence[UUID]]) -> None:
         ask_delete(service, runs)
     elif kind == "resume":
         ask_resume(service, runs)
+    elif kind == "purge":
+        ask_purge(service, runs)
     else:
         ask_edit(service, runs)
 
@@ -119,38 +124,62 @@ def resume(service: Client, runs: Sequence[Run]) -> None:
     st.rerun()
 
 
-@st.dialog("Delete for good?", on_dismiss=close)
+@st.dialog("Put into the bin?", on_dismiss=close)
 def ask_delete(service: Client, runs: Sequence[Run]) -> None:
     running = [run for run in runs if run.state is RunState.RUNNING]
-    st.markdown("\n".join(f"- {plain(run.name)}" for run in runs[:8]))
-    if len(runs) > 8:
-        st.caption(f"and {len(runs) - 8} more")
+    _list(runs)
+    it = "It" if len(runs) == 1 else "They"
     st.markdown(
-        "Its curves, samples and checkpoints go with it. This cannot be undone."
-        if len(runs) == 1
-        else "Their curves, samples and checkpoints go with them. This cannot be undone."
+        f"{it} can be put back for a day: look for *Bin* on this page. Then {it.lower()} will be deleted."
     )
     if running:
         st.warning("Stop what is running first; then it can be deleted.", icon=":material/stop:")
+    label = "Delete" if len(runs) == 1 else f"Delete {len(runs)} runs"
+    if _confirmed("delete", label, ":material/delete:", disabled=bool(running)):
+        carry_out(lambda run_id: service.patch(run_id, RunPatch(binned=True)), [run.id for run in runs])
+
+
+@st.dialog("Delete for good?", on_dismiss=close)
+def ask_purge(service: Client, runs: Sequence[Run]) -> None:
+    _list(runs)
+    what, them = ("Its", "it") if len(runs) == 1 else ("Their", "them")
+    st.markdown(f"{what} curves, samples and checkpoints go with {them}. This cannot be undone.")
+    label = "Delete" if len(runs) == 1 else f"Delete {len(runs)} runs"
+    if _confirmed("purge", label, ":material/delete_forever:"):
+        carry_out(service.delete, [run.id for run in runs])
+
+
+@st.dialog("Empty the bin?", on_dismiss=close)
+def ask_empty(service: Client, ids: Sequence[UUID]) -> None:
+    what = many(len(ids), "run")
+    st.markdown(f"{what} with all curves, samples and checkpoints will be deleted. This cannot be undone.")
+    if _confirmed("empty", f"Delete {what}", ":material/delete_forever:"):
+        carry_out(service.delete, ids)
+
+
+def _list(runs: Sequence[Run]) -> None:
+    st.markdown("\n".join(f"- {plain(run.name)}" for run in runs[:8]))
+    if len(runs) > 8:
+        st.caption(f"and {len(runs) - 8} more")
+
+
+def _confirmed(key: str, label: str, icon: str, *, disabled: bool = False) -> bool:
+    """Whether it shall be done; *Keep* closes the dialog."""
     yes, no = st.columns(2)
-    if yes.button(
-        "Delete" if len(runs) == 1 else f"Delete {len(runs)} runs",
-        type="primary",
-        icon=":material/delete:",
-        width="stretch",
-        disabled=bool(running),
-        key="delete.yes",
-    ):
-        delete(service, runs)
-    if no.button("Keep", width="stretch", key="delete.no"):
+    pressed = yes.button(
+        label, type="primary", icon=icon, width="stretch", disabled=disabled, key=f"{key}.yes"
+    )
+    if no.button("Keep", width="stretch", key=f"{key}.no"):
         close()
         st.rerun()
+    return pressed
 
 
-def delete(service: Client, runs: Sequence[Run]) -> None:
-    for run in runs:
+def carry_out(action: Callable[[UUID], object], ids: Sequence[UUID]) -> None:
+    """Do it to each run and close the dialog; a refusal stays to be read."""
+    for run_id in ids:
         try:
-            service.delete(run.id)
+            action(run_id)
         except NotFound:
             continue  # somebody else was quicker
         except Refused as refusal:

@@ -431,6 +431,7 @@ def make_app(fake: FakeService) -> FastAPI:
         task: str | None = None,
         tag: str | None = None,
         search: str | None = None,
+        binned: bool = False,
         order: str = "created",
         direction: str = "descending",
         cursor: int = 0,
@@ -443,6 +444,7 @@ def make_app(fake: FakeService) -> FastAPI:
             run
             for run in sorted(fake.runs.values(), key=value, reverse=direction == "descending")
             if (not state or run.state in state)
+            and binned == (run.binned_at is not None)
             and model in (None, run.config.model["name"])
             and task in (None, run.config.task["name"])
             and (tag is None or tag in run.tags)
@@ -457,8 +459,13 @@ def make_app(fake: FakeService) -> FastAPI:
 
     @app.patch("/runs/{run_id}", dependencies=guarded)
     def patch(run_id: UUID, patch: RunPatch) -> Run:
+        values = patch.model_dump(exclude_unset=True)
+        if values.get("binned") and find(run_id).state is RunState.RUNNING:
+            raise HTTPException(409, {"message": "A running run stays.", "remedy": "Stop it first."})
         find(run_id)
-        return fake.change(run_id, **patch.model_dump(exclude_unset=True))
+        if (binned := values.pop("binned", None)) is not None:
+            values["binned_at"] = NOW if binned else None
+        return fake.change(run_id, **values)
 
     @app.delete("/runs/{run_id}", dependencies=guarded, status_code=204)
     def delete(run_id: UUID) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from conftest import Open
-from fake_service import FakeService, make_run
+from fake_service import NOW, FakeService, make_run
 from streamlit.testing.v1 import AppTest
 
 from dashboard.client import Client, Refused
@@ -106,7 +106,71 @@ def test_a_run_is_deleted_only_after_yes(open_page: Open, fake: FakeService) -> 
     assert gone.id in fake.runs
     button(app, "Delete").click().run()
     app.button(key="delete.yes").click().run()
-    assert set(fake.runs) == {keep.id}
+    assert names(app) == [keep.name]
+    assert fake.runs[gone.id].binned_at is not None, "in the bin"
+
+
+def test_the_bin_is_shown_where_there_is_one_and_runs_are_put_back_from_it(
+    open_page: Open, fake: FakeService
+) -> None:
+    kept, back, gone = fake.add(
+        make_run(3, name="kept"), *(make_run(n, name=f"binned {n}", binned_at=NOW) for n in (2, 1))
+    )
+    app = open_page(VIEW)
+    assert names(app) == ["kept"]
+    app.toggle(key="bin").set_value(True).run()
+    assert names(app) == ["binned 2", "binned 1"]
+    usable = {b.label for b in app.button if not b.disabled}
+    assert usable == {"Empty bin"}
+    select(app, 0)
+    button(app, "Put back").click().run()
+    assert names(app) == ["binned 1"]
+    assert fake.runs[back.id].binned_at is None
+    select(app, 0)
+    button(app, "Delete for good").click().run()
+    app.button(key="purge.no").click().run()
+    assert gone.id in fake.runs
+    button(app, "Delete for good").click().run()
+    app.button(key="purge.yes").click().run()
+    assert set(fake.runs) == {kept.id, back.id}
+    assert "The bin is empty" in words(app)
+    app.toggle(key="bin").set_value(False).run()
+    assert names(app) == ["kept", "binned 2"]
+    assert not [toggle for toggle in app.toggle if toggle.key == "bin"]
+
+
+def test_the_bin_is_emptied_of_all_and_nothing_else_after_yes(open_page: Open, fake: FakeService) -> None:
+    [kept, *_] = fake.add(make_run(200), *(make_run(n, binned_at=NOW) for n in range(105)))
+    app = open_page(VIEW, bin="true")
+    assert len(names(app)) == 100
+    button(app, "Empty bin").click().run()
+    assert "105 runs" in words(app)
+    app.button(key="empty.no").click().run()
+    assert len(fake.runs) == 106
+    button(app, "Empty bin").click().run()
+    app.button(key="empty.yes").click().run()
+    assert set(fake.runs) == {kept.id}
+
+
+def test_with_every_run_in_the_bin_the_page_still_leads_there(open_page: Open, fake: FakeService) -> None:
+    fake.add(make_run(1, name="binned", binned_at=NOW))
+    app = open_page(VIEW)
+    assert "No runs yet" in words(app)
+    app.toggle(key="bin").set_value(True).run()
+    assert names(app) == ["binned"]
+
+
+@pytest.mark.parametrize(
+    ("view", "query"), [("views/run.py", "run"), ("views/compare.py", "runs"), ("views/inside.py", "run")]
+)
+def test_a_link_to_a_run_in_the_bin_says_so(
+    open_page: Open, fake: FakeService, view: str, query: str
+) -> None:
+    there, binned = fake.add(make_run(1, name="there"), make_run(2, name="**binned**", binned_at=NOW))
+    app = open_page(view, **{query: str(binned.id)})
+    assert "in the bin" in " ".join(element.value for element in app.warning)
+    assert r"\*\*binned\*\*" in " ".join(element.value for element in app.warning)
+    assert "in the bin" not in " ".join(e.value for e in open_page(view, **{query: str(there.id)}).warning)
 
 
 def test_what_is_running_is_not_deleted(open_page: Open, fake: FakeService) -> None:

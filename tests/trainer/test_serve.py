@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -219,6 +220,57 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     (tmp_path / "unfold.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
     assert "Correct UNFOLD_STORE" in refused(tmp_path)
+
+
+def test_two_services_on_one_database_from_two_folders_are_one_too_many(
+    starting: Any, tmp_path: Path
+) -> None:
+    """Each would end the other's runs as left behind by a service that is gone."""
+    first, other = starting(), tmp_path / "other"
+    other.mkdir()
+    run = first.launch()
+    until(lambda: first.run(run)["step"] > 0)
+    database = f"sqlite:///{tmp_path / 'unfold.db'}"
+    said = refused(other, UNFOLD_STORE=database)
+    for part in (f"process {first.process.pid} on {socket.gethostname()}", f"(data folder {tmp_path})"):
+        assert part in said.replace("/ ", "/")
+    assert "last sign of life" in said
+    shown = subprocess.run(
+        [sys.executable, "-m", "trainer", "show", run[:8], "--json"],
+        cwd=ROOT,
+        env=environment(other, UNFOLD_STORE=database),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert json.loads(shown.stdout)["id"] == run, "reading needs no claim"
+    assert first.run(run)["state"] == "running"
+    assert first.run(run)["attempt"] == 1
+
+
+def test_a_service_whose_database_went_to_another_ends_with_its_workers(
+    starting: Any, tmp_path: Path
+) -> None:
+    service = starting()
+    run = service.launch()
+    until(lambda: service.run(run)["step"] > 0)
+    (record,) = (tmp_path / "workers").glob("*.json")
+    worker = psutil.Process(worker_pid(record))
+    # As after a pause that was too long: another one has written its name there.
+    connection = sqlite3.connect(tmp_path / "unfold.db", timeout=10)
+    connection.execute("UPDATE owner SET key = 'another', host = 'elsewhere', pid = 4711")
+    connection.commit()
+    (before,) = connection.execute("SELECT sum(next_sequence) FROM attempts").fetchone()
+    code = service.process.wait(timeout=60)
+    assert code == 2
+    assert "process 4711 on elsewhere" in " ".join(service.err.read_text().split())
+    assert "Traceback" not in service.err.read_text()
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    after = connection.execute("SELECT sum(next_sequence) FROM attempts").fetchone()
+    (state,) = connection.execute("SELECT state FROM runs").fetchone()
+    connection.close()
+    assert after == (before,), "no report was stored any more"
+    assert state == "running", "the other one says what became of it"
 
 
 def test_training_outlives_a_killed_service_and_the_queue_does_too(starting: Any, tmp_path: Path) -> None:

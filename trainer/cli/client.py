@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -73,7 +74,7 @@ class Client:
         return Run.model_validate_json(self._call("GET", f"/runs/{run_id}"))
 
     def runs(self, **filters: Any) -> Iterator[Run]:
-        """All runs that match, newest first, page by page."""
+        """All runs that match, newest first, page by page; ``binned=True`` gives those in the bin."""
         cursor: str | None = None
         while True:
             given = filters | {"limit": 100, "cursor": cursor}
@@ -93,7 +94,7 @@ class Client:
             return self.run(UUID(reference))
         wanted = reference.removeprefix("#").lower()
         found = []
-        for run in self.runs():
+        for run in itertools.chain(self.runs(), self.runs(binned=True)):
             if str(run.number) == wanted:
                 return run
             if len(wanted) >= 4 and str(run.id).startswith(wanted):

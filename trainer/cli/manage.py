@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -21,6 +21,9 @@ def runs(
     state: Annotated[RunState | None, typer.Option(help="Only runs in this state.")] = None,
     model: Annotated[str | None, typer.Option(help="Only runs of this network.")] = None,
     task: Annotated[str | None, typer.Option(help="Only runs of this task.")] = None,
+    binned: Annotated[
+        bool, typer.Option("--bin", help="The runs in the bin, in place of the others.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 30,
     json_lines: Annotated[bool, typer.Option("--json", help="Print each run as one line of JSON.")] = False,
 ) -> None:
@@ -33,13 +36,16 @@ def runs(
         python -m trainer runs --state failed --task adding
     """
     with errors_told(), connected(settings()) as client:
-        filters = {"state": None if state is None else state.value, "model": model, "task": task}
+        filters: dict[str, Any] = {"state": None if state is None else state.value}
+        filters |= {"model": model, "task": task, "binned": True if binned else None}
         found = list(itertools.islice(client.runs(**filters), limit))
     if json_lines:
         for run in found:
             typer.echo(as_json(run))
     elif found:
         out.print(table(found, whole_ids=not out.is_seen))
+    elif binned:
+        out.print("There are no such runs in the bin.")
     else:
         out.print("There are no such runs. Start one with: python -m trainer train")
 
@@ -83,7 +89,7 @@ def delete(
     run: Reference,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a run with everything it recorded. This cannot be undone.
+    """Delete a run with everything it recorded, for good: it does not go into the bin first.
 
     Example:
 
@@ -97,6 +103,8 @@ def delete(
                 f"Stop it first: python -m trainer stop {found.number}",
             )
         if not yes:
-            typer.confirm(f"Delete run {found.number} ({found.name}) and all it recorded?", abort=True)
+            typer.confirm(
+                f"Delete run {found.number} ({found.name}) and all it recorded, for good?", abort=True
+            )
         client.delete(found.id)
         out.print(Text(f"Run {found.number} ({found.name}) is deleted."))

@@ -92,6 +92,8 @@ def facts(run: Run) -> Table:
         add("", f"Resume it to go on from its last checkpoint: python -m trainer resume {run.number}")
     if run.reason:
         add("Reason", Text(run.reason))
+    if run.binned_at is not None:
+        add("In the bin", f"since {ago(run.binned_at)}; deleted for good after a day")
     add("Steps", f"{run.step} of {run.config.training.steps}")
     if summary.parameters is not None:
         add("Parameters", f"{summary.parameters:,}")

@@ -84,7 +84,7 @@ class LocalEngine:
 
     def start(self, notify: Callable[[], None]) -> None:
         """Start the forkserver in the background; what is submitted meanwhile starts when it is ready."""
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._records.prepare()
         self._notify = notify
         try:

@@ -32,7 +32,7 @@ class Records:
 
     def prepare(self) -> None:
         """Make the folder."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, key: Key, record: Record) -> None:
         """Keep a worker's record. Raises OSError."""

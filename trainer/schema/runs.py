@@ -49,6 +49,8 @@ class RunPatch(Wire):
 
     name: Name | None = None
     tags: list[Tag] | None = Field(default=None, max_length=20)
+    binned: bool | None = None
+    """Into the bin, which keeps it for a day, or back out of it."""
 
 
 class LengthVerdict(Wire):
@@ -130,6 +132,8 @@ class Run(Wire):
     started_at: datetime | None
     """Of the first attempt."""
     ended_at: datetime | None
+    binned_at: datetime | None = None
+    """When it was put into the bin; a day later it is deleted."""
     can_resume: bool
     """Also while it runs, if its worker does not answer."""
     silent_for: int | None = None

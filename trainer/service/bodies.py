@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from trainer.errors import errors_of
 from trainer.service.errors import Refused, unprocessable
+from trainer.service.plain_text import faults
 
 MAX_JSON = 2**20
 """Bytes. A launch needs about one thousand."""
@@ -63,11 +64,15 @@ def body(model: type[Model]) -> Callable[[Request], Awaitable[Model]]:
 def strict_json(content: bytes) -> Any:
     """JSON as its standard has it: Python's own reader takes NaN and Infinity as well."""
     try:
-        return json.loads(content, parse_constant=_no_constant)
+        found = json.loads(content, parse_constant=_no_constant)
     except RecursionError:
         problem = "it is nested too deeply"
     except ValueError as error:  # also of bytes that are not UTF-8, and of numbers with thousands of digits
         problem = str(error)
+    else:
+        if wrong := faults(found):
+            raise unprocessable(wrong)
+        return found
     raise Refused(
         HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is not JSON: {problem}.", "Mend it and send it again."
     )

@@ -26,7 +26,12 @@ from trainer.store import (
     RunNotFound,
     StaleAttempt,
     StoreAway,
+    StoreDamaged,
     StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreLost,
+    StoreOwned,
 )
 
 logger = logging.getLogger(__name__)
@@ -44,6 +49,11 @@ _STATUS: dict[type[StoreError], int] = {
     RunNotFound: HTTPStatus.NOT_FOUND,
     StaleAttempt: HTTPStatus.CONFLICT,
     StoreAway: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreDamaged: HTTPStatus.INTERNAL_SERVER_ERROR,
+    StoreForeign: HTTPStatus.INTERNAL_SERVER_ERROR,
+    StoreFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    StoreLost: HTTPStatus.CONFLICT,  # also what tells a worker to end
+    StoreOwned: HTTPStatus.CONFLICT,
 }
 
 
@@ -61,7 +71,7 @@ def install(app: FastAPI) -> None:
     """Make every exception an answer in ErrorBody's shape."""
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(StoreError, of_store)
     app.add_exception_handler(RequestValidationError, _parameters)
     app.add_exception_handler(HTTPException, _routing)
     app.add_exception_handler(Exception, _unexpected)
@@ -100,10 +110,12 @@ def _refused(_request: Request, error: Exception) -> Response:
     return answer(error.status, error.message, error.remedy, error.errors)
 
 
-def _store(_request: Request, error: Exception) -> Response:
+def of_store(_request: Request, error: Exception) -> Response:
+    """What the store refused, or could not do."""
     assert isinstance(error, StoreError)
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # A database that is away is in the log already, once a minute and not once a request.
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, StoreAway):
         logger.error("%s", error.message)
     return answer(status, _sentence(error.message), _sentence(error.remedy))
 

@@ -55,12 +55,13 @@ def listed(
     task: Text = None,
     tag: Text = None,
     search: Text = None,
+    binned: bool = False,
     order: Literal["created", "name", "state", "validation", "step"] = "created",
     direction: Literal["ascending", "descending"] | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=2000)] = None,
 ) -> Response:
-    """Runs that match every filter given. ``search`` looks into names and tags.
+    """Runs that match every filter given. ``search`` looks into names and tags, ``binned`` into the bin.
 
     Without ``direction``: newest first, most steps first, otherwise ascending (the best validation first).
     """
@@ -73,6 +74,7 @@ def listed(
         task=task,
         tag=None if tag is None else composed(tag),
         search=None if search is None else composed(search),
+        binned=binned,
         order=order,
         direction="descending" if down else "ascending",
     )
@@ -87,13 +89,13 @@ def one(run_id: UUID, parts: Given) -> Response:
 
 @router.patch("/{run_id}", **shaped(Run), openapi_extra=described(RunPatch))
 def patch(run_id: UUID, change: Annotated[RunPatch, Depends(body(RunPatch))], parts: Given) -> Response:
-    """Rename or tag; what is not given stays."""
-    return answer(parts.store.patch_run(run_id, change.name, change.tags))
+    """Rename or tag, put into the bin or back; what is not given stays. 409 for a running run and the bin."""
+    return answer(parts.store.patch_run(run_id, change.name, change.tags, change.binned))
 
 
 @router.delete("/{run_id}", status_code=HTTPStatus.NO_CONTENT)
 def delete(run_id: UUID, parts: Given) -> Response:
-    """Delete a run and all that it recorded; 409 while it is running."""
+    """Delete a run and all that it recorded, for good and past the bin; 409 while it is running."""
     parts.store.delete_run(run_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -1,5 +1,6 @@
 """The only place that knows there is a database."""
 
+from trainer.store.database import shown
 from trainer.store.errors import (
     BadCursor,
     BadReport,
@@ -11,8 +12,15 @@ from trainer.store.errors import (
     RunNotFound,
     StaleAttempt,
     StoreAway,
+    StoreDamaged,
     StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreLost,
+    StoreOwned,
+    StoreReadOnly,
 )
+from trainer.store.owner import Claim
 from trainer.store.records import Attempt, Checkpoint, RunningAttempt
 from trainer.store.store import Store
 
@@ -22,6 +30,7 @@ __all__ = [
     "BadReport",
     "BadToken",
     "Checkpoint",
+    "Claim",
     "Conflict",
     "CorpusNotFound",
     "CorruptCheckpoint",
@@ -31,5 +40,12 @@ __all__ = [
     "StaleAttempt",
     "Store",
     "StoreAway",
+    "StoreDamaged",
     "StoreError",
+    "StoreForeign",
+    "StoreFull",
+    "StoreLost",
+    "StoreOwned",
+    "StoreReadOnly",
+    "shown",
 ]

@@ -15,7 +15,31 @@ class StoreError(Exception):
 
 
 class StoreAway(StoreError):
-    """The database does not answer, or cannot write: it is locked, full, or out of reach."""
+    """The database does not answer, or cannot write: it is locked, full, or out of reach, for now."""
+
+
+class StoreFull(StoreAway):
+    """There is no room where the database lies."""
+
+
+class StoreReadOnly(StoreAway):
+    """The database can be read and not written."""
+
+
+class StoreDamaged(StoreError):
+    """The database is damaged, or not a database at all."""
+
+
+class StoreForeign(StoreError):
+    """The database belongs to a newer Unfold, or to another program."""
+
+
+class StoreOwned(StoreError):
+    """Another service works with this database."""
+
+
+class StoreLost(StoreError):
+    """This service was away for so long that another one has taken the database over."""
 
 
 class RunNotFound(StoreError):

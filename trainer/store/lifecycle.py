@@ -96,6 +96,11 @@ def requeue(
             is over: should it come back, none of its reports is taken.
     """
     run = load(connection, run_id)
+    if run.binned_at is not None:
+        raise Conflict(
+            "the run is in the bin",
+            "put it back first, on the dashboard's page Runs or by PATCH with binned false; then resume it",
+        )
     silent = silence(run)
     if silent is not None:
         reason = f"its process did not answer for {silent} s, and the run was resumed without it"

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 
 from trainer.schema import RunPage, RunState
 from trainer.store.errors import BadCursor
-from trainer.store.mapping import COLUMNS, to_runs
+from trainer.store.mapping import COLUMNS, IS_THERE, to_runs
 from trainer.store.tables import runs, tags
 
 Order = Literal["created", "name", "state", "validation", "step"]
@@ -41,11 +41,19 @@ def page(
     task: str | None,
     tag: str | None,
     search: str | None,
+    binned: bool,
     order: Order,
     direction: Direction,
 ) -> RunPage:
-    """One page of the runs that match every filter given. Runs without a validation loss come last."""
-    matching = _filters(states, model, task, tag, search)
+    """One page of the runs that match every filter given, in the bin or out of it.
+
+    Runs without a validation loss come last.
+    """
+    matching: list[ColumnElement[bool]] = [
+        IS_THERE,
+        runs.c.binned_at.is_not(None) if binned else runs.c.binned_at.is_(None),
+    ]
+    matching += _filters(states, model, task, tag, search)
     total = connection.execute(select(func.count()).select_from(runs).where(*matching)).scalar_one()
     column, down = _ORDERS[order], direction == "descending"
     query = select(*COLUMNS, column.label("position")).where(*matching).limit(limit + 1)

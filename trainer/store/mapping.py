@@ -30,7 +30,11 @@ COLUMNS = (
     runs.c.created_at,
     runs.c.started_at,
     runs.c.ended_at,
+    runs.c.binned_at,
 )
+
+IS_THERE = runs.c.deleted_at.is_(None)
+"""Not deleted: all that anybody may see."""
 
 
 def to_runs(connection: Connection, rows: Sequence[AnyRow]) -> list[Run]:
@@ -59,13 +63,14 @@ def to_run(row: AnyRow, labels: list[str]) -> Run:
         created_at=to_datetime(row.created_at),
         started_at=to_datetime_or_none(row.started_at),
         ended_at=to_datetime_or_none(row.ended_at),
-        can_resume=state.can_resume,
+        binned_at=to_datetime_or_none(row.binned_at),
+        can_resume=state.can_resume and row.binned_at is None,
     )
 
 
 def load(connection: Connection, run_id: UUID) -> Run:
     """The run, or RunNotFound."""
-    row = connection.execute(select(*COLUMNS).where(runs.c.id == run_id)).one_or_none()
+    row = connection.execute(select(*COLUMNS).where(runs.c.id == run_id, IS_THERE)).one_or_none()
     if row is None:
         raise not_found(run_id)
     return to_runs(connection, [row])[0]
@@ -73,7 +78,7 @@ def load(connection: Connection, run_id: UUID) -> Run:
 
 def number_of(connection: Connection, run_id: UUID) -> int:
     """The run's number, which its rows carry, or RunNotFound."""
-    found = select(runs.c.number).where(runs.c.id == run_id)
+    found = select(runs.c.number).where(runs.c.id == run_id, IS_THERE)
     number: int | None = connection.execute(found).scalar_one_or_none()
     if number is None:
         raise not_found(run_id)

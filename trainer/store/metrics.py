@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete, insert, select
 from trainer.schema import Column, Series
 from trainer.store.downsample import indices
 from trainer.store.errors import BadReport
-from trainer.store.mapping import not_found
+from trainer.store.mapping import IS_THERE, not_found
 from trainer.store.tables import metrics, names, runs
 
 MAX_STEP = 2**53
@@ -183,7 +183,7 @@ def read(
     after_step: int | None,
 ) -> dict[UUID, dict[str, Series]]:
     """The curves of some runs, each thinned to at most ``max_points``, in the order asked for."""
-    known = connection.execute(select(runs.c.id, runs.c.number).where(runs.c.id.in_(run_ids)))
+    known = connection.execute(select(runs.c.id, runs.c.number).where(runs.c.id.in_(run_ids), IS_THERE))
     numbers: dict[UUID, int] = {row.id: row.number for row in known}
     for run_id in run_ids:
         if run_id not in numbers:

@@ -13,7 +13,7 @@ from trainer.schema import End, Report, ReportReply, RunState, Summary
 from trainer.store import checkpoints, logs, metrics, recordings
 from trainer.store.errors import BadReport, BadToken, StaleAttempt
 from trainer.store.lifecycle import finish, hash_token
-from trainer.store.mapping import AnyRow, merge, not_found, summary_columns
+from trainer.store.mapping import IS_THERE, AnyRow, merge, not_found, summary_columns
 from trainer.store.records import now
 from trainer.store.tables import attempts, runs
 
@@ -94,7 +94,9 @@ def authorize(connection: Connection, run_id: UUID, number: int, token: str) -> 
         BadToken: not this attempt's token, or there is no such attempt.
         StaleAttempt: there is a newer attempt.
     """
-    run = connection.execute(select(runs.c.number, runs.c.attempt).where(runs.c.id == run_id)).one_or_none()
+    run = connection.execute(
+        select(runs.c.number, runs.c.attempt).where(runs.c.id == run_id, IS_THERE)
+    ).one_or_none()
     if run is None:
         raise not_found(run_id)
     attempt = connection.execute(

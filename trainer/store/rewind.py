@@ -23,7 +23,7 @@ def rewind(connection: Connection, run: Run) -> tuple[int | None, dict[str, Any]
     Returns:
         The checkpoint's step or None, and the summary's columns as of that step.
     """
-    step = _newest_intact(connection, run)
+    step = _drop_damaged(connection, run)
     metrics.cut_after(connection, run.number, -1 if step is None else step)
     for table in (vectors, samples, checkpoints):
         gone = delete(table).where(table.c.run == run.number)
@@ -31,22 +31,31 @@ def rewind(connection: Connection, run: Run) -> tuple[int | None, dict[str, Any]
     return step, summary_columns(_summary_at(connection, run, step))
 
 
-def _newest_intact(connection: Connection, run: Run) -> int | None:
-    found = select(checkpoints.c.step).where(checkpoints.c.run == run.number)
-    for step in connection.execute(found.order_by(checkpoints.c.step.desc())).scalars().all():
+def newest_intact(connection: Connection, run: int) -> int | None:
+    """The step of the newest checkpoint whose bytes match their hash; None where there is none."""
+    found = select(checkpoints.c.step).where(checkpoints.c.run == run)
+    steps = connection.execute(found.order_by(checkpoints.c.step.desc())).scalars().all()
+    return next((int(step) for step in steps if _is_intact(connection, run, step)), None)
+
+
+def _drop_damaged(connection: Connection, run: Run) -> int | None:
+    """The same, and those after it are dropped, which the run's log tells."""
+    intact = newest_intact(connection, run.number)
+    damaged = select(checkpoints.c.step).where(checkpoints.c.run == run.number)
+    if intact is not None:
+        damaged = damaged.where(checkpoints.c.step > intact)
+    for step in connection.execute(damaged.order_by(checkpoints.c.step.desc())).scalars().all():
+        text = f"The checkpoint of step {step} is damaged; dropped it."
+        append_line(connection, run.number, run.attempt, "warning", text)
         this = (checkpoints.c.run == run.number, checkpoints.c.step == step)
-        row = connection.execute(select(checkpoints.c.sha256, checkpoints.c.data).where(*this)).one()
-        if hashlib.sha256(row.data).hexdigest() == row.sha256:
-            return int(step)
         connection.execute(delete(checkpoints).where(*this))
-        append_line(
-            connection,
-            run.number,
-            run.attempt,
-            "warning",
-            f"The checkpoint of step {step} is damaged; dropped it.",
-        )
-    return None
+    return intact
+
+
+def _is_intact(connection: Connection, run: int, step: int) -> bool:
+    this = (checkpoints.c.run == run, checkpoints.c.step == step)
+    row = connection.execute(select(checkpoints.c.sha256, checkpoints.c.data).where(*this)).one()
+    return bool(hashlib.sha256(row.data).hexdigest() == row.sha256)
 
 
 def _summary_at(connection: Connection, run: Run, step: int | None) -> Summary:

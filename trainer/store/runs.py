@@ -1,4 +1,4 @@
-"""Runs as the user handles them: made, found, listed, renamed, tagged, deleted."""
+"""Runs as the user handles them: made, renamed, tagged, put into the bin and taken out of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from trainer.schema import Run, RunConfig, RunState, Summary
 from trainer.store.errors import Conflict, IdempotencyConflict
-from trainer.store.lifecycle import next_place
+from trainer.store.lifecycle import next_place, request_stop
 from trainer.store.mapping import COLUMNS, launch_hash, load, number_of, summary_columns, to_runs
 from trainer.store.records import now
-from trainer.store.tables import attempts, checkpoints, log, metrics, runs, samples, tags, vectors
+from trainer.store.tables import runs, tags
 
 
 def create(
@@ -53,9 +53,13 @@ def create(
     return load(connection, run_id), True
 
 
-def patch(connection: Connection, run_id: UUID, name: str | None, labels: list[str] | None) -> Run:
-    """Rename or tag a run; None leaves."""
+def patch(
+    connection: Connection, run_id: UUID, name: str | None, labels: list[str] | None, binned: bool | None
+) -> Run:
+    """Rename or tag a run, put it into the bin or back; None leaves."""
     number = number_of(connection, run_id)
+    if binned is not None:
+        _set_binned(connection, run_id, binned=binned)
     if name is not None:
         connection.execute(update(runs).where(runs.c.number == number).values(name=name))
     if labels is not None:
@@ -63,14 +67,17 @@ def patch(connection: Connection, run_id: UUID, name: str | None, labels: list[s
     return load(connection, run_id)
 
 
-def remove(connection: Connection, run_id: UUID) -> None:
-    """Delete a run and every row of it; a running one must be stopped first."""
+def _set_binned(connection: Connection, run_id: UUID, *, binned: bool) -> None:
+    """Into the bin, whence it can be put back for a day; a run that waits for its turn is stopped with it."""
     run = load(connection, run_id)
-    if run.state is RunState.RUNNING:
-        raise Conflict("a running run cannot be deleted", "stop it first, then delete it")
-    for table in (metrics, vectors, samples, log, checkpoints, attempts, tags):
-        connection.execute(delete(table).where(table.c.run == run.number))
-    connection.execute(delete(runs).where(runs.c.number == run.number))
+    if binned == (run.binned_at is not None):
+        return
+    if binned and run.state is RunState.RUNNING:
+        raise Conflict("a running run cannot be put into the bin", "stop it first")
+    if binned:
+        request_stop(connection, run_id)
+    values = {"binned_at": now() if binned else None}
+    connection.execute(update(runs).where(runs.c.number == run.number).values(values))
 
 
 def _set_tags(connection: Connection, number: int, labels: list[str]) -> None:

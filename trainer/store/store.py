@@ -22,11 +22,25 @@ from trainer.schema import (
     Series,
     VectorSeries,
 )
-from trainer.store import checkpoints, lifecycle, listing, logs, mapping, metrics, recordings, reports, texts
+from trainer.store import (
+    checkpoints,
+    deletion,
+    lifecycle,
+    listing,
+    logs,
+    mapping,
+    metrics,
+    recordings,
+    reports,
+    rewind,
+    texts,
+)
 from trainer.store import runs as runs_
 from trainer.store.database import Database
+from trainer.store.errors import StoreError
 from trainer.store.leases import Leases
-from trainer.store.migrate import upgrade
+from trainer.store.migrate import is_current, upgrade
+from trainer.store.owner import Claim, Ownership
 from trainer.store.records import Attempt, Checkpoint, RunningAttempt
 from trainer.tables import Table, TableError, guessed, read_table
 from trainer.tables.stored import fetched
@@ -35,8 +49,9 @@ from trainer.tables.stored import fetched
 class Store:
     """Runs and everything they record, in SQLite or PostgreSQL.
 
-    Every method is one transaction, blocks, and may be called from any thread. Open one Store per database
-    and process: it assumes that nobody else writes.
+    Nearly every method is one transaction; all block, and may be called from any thread. A service claims the
+    database first, and writes nothing from the moment that another one has it; without a claim, nobody else
+    may write.
 
     Args:
         url: ``sqlite:////absolute/path/unfold.db`` or ``postgresql://user:password@host/database``.
@@ -46,14 +61,47 @@ class Store:
         self._database = Database(url)
         self._names = metrics.Names()
         self._leases = Leases()
+        self._ownership: Ownership | None = None
+
+    def claim(self, claim: Claim) -> None:
+        """Become the one service that works with the database, and bring the tables to this version.
+
+        From then on every write raises StoreLost where another service has taken the database over.
+
+        Raises:
+            StoreOwned: another service works with it, or is about to give it up: this may take a while.
+            StoreForeign, StoreDamaged: it is not one for this version, or not one at all.
+        """
+        self._ownership = Ownership(self._database, claim)
+        self._ownership.take()
+
+    def claim_when_writing(self, claim: Claim) -> None:
+        """The same at the first write, if there is one: a reader needs no claim. Raises as ``claim`` does."""
+        self._ownership = Ownership(self._database, claim)
+        with self._database.reading() as connection:
+            if is_current(connection):
+                self._ownership.take_when_writing()
+                return
+        self._ownership.take()
 
     def migrate(self) -> None:
-        """Bring the tables to this version. Call it once before anything else."""
-        with self._database.writing() as connection:
+        """Bring the tables to this version, without a claim."""
+        with self._database.migrating() as connection:
             upgrade(connection)
 
+    def beat(self) -> None:
+        """Give a sign of life. Raises StoreLost where it comes too late."""
+        if self._ownership is not None:
+            self._ownership.beat()
+
     def close(self) -> None:
-        self._database.close()
+        try:
+            if self._ownership is not None:
+                self._ownership.release()
+        except StoreError:
+            pass  # the row grows old by itself
+        finally:
+            self._database.close()
 
     def check(self) -> None:
         """Raises StoreAway unless the database answers."""
@@ -87,10 +135,13 @@ class Store:
         task: str | None = None,
         tag: str | None = None,
         search: str | None = None,
+        binned: bool = False,
         order: listing.Order = "created",
         direction: listing.Direction = "descending",
     ) -> RunPage:
-        """A page of the runs that match every filter; ``search`` looks into names and tags.
+        """A page of the runs that match every filter, of the bin or of those outside.
+
+        ``search`` looks into names and tags.
 
         Raises BadCursor.
         """
@@ -104,20 +155,84 @@ class Store:
                 task=task,
                 tag=tag,
                 search=search,
+                binned=binned,
                 order=order,
                 direction=direction,
             )
         return page.model_copy(update={"runs": [self._leases.told(run) for run in page.runs]})
 
-    def patch_run(self, run_id: UUID, name: str | None = None, tags: list[str] | None = None) -> Run:
-        """Rename or tag; None leaves. Raises RunNotFound."""
+    def patch_run(
+        self,
+        run_id: UUID,
+        name: str | None = None,
+        tags: list[str] | None = None,
+        binned: bool | None = None,
+    ) -> Run:
+        """Rename, tag, put into the bin or back; None leaves.
+
+        Raises RunNotFound, and Conflict where a running run is to go into the bin.
+        """
         with self._database.writing() as connection:
-            return self._leases.told(runs_.patch(connection, run_id, name, tags))
+            return self._leases.told(runs_.patch(connection, run_id, name, tags, binned))
 
     def delete_run(self, run_id: UUID) -> None:
-        """Delete the run and every row of it. Raises RunNotFound, and Conflict while it is running."""
+        """Delete the run for good. A small one leaves no row; what is left of a large one, ``sweep`` deletes.
+
+        Raises RunNotFound, and Conflict while it is running.
+        """
         with self._database.writing() as connection:
-            runs_.remove(connection, run_id)
+            deletion.mark(connection, run_id)
+        self.sweep(run_id)
+
+    def deleted(self) -> list[UUID]:
+        """The deleted runs of which rows are left. Those that lay in the bin for a day are among them."""
+        with self._database.writing() as connection:
+            deletion.mark_expired(connection)
+            return deletion.marked(connection)
+
+    def sweep(self, run_id: UUID) -> bool:
+        """Delete some rows of a deleted run; whether something of it is left. Takes some ten milliseconds."""
+        with self._database.writing() as connection:
+            return deletion.sweep(connection, run_id)
+
+    # --- Room on the disk ----------------------------------------------------------------------------
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether this service works with the database, and does not only read it."""
+        return self._ownership is not None and self._ownership.is_taken
+
+    def give_back(self, keep: int = 0) -> int:
+        """Hand some of the room that deletions left back to the disk, but for ``keep`` bytes.
+
+        Takes some milliseconds. PostgreSQL's own autovacuum lets new rows have that room: nothing to do.
+
+        Returns:
+            How many pages it were; call it again until there are none.
+        """
+        return self._database.give_back(keep)
+
+    def truncate_log(self) -> bool:
+        """Empty the write-ahead log, and end the file before the pages that ``give_back`` took.
+
+        False where a reader forbids it just now.
+        """
+        return self._database.truncate_log()
+
+    def rewrite(self) -> bool:
+        """Make an emptied file from an earlier version small; stop as soon as somebody writes.
+
+        Returns:
+            Whether it was such a file and is now one whose room ``give_back`` hands back.
+        """
+        if not self._database.is_worth_rewriting():
+            return False
+        if self._ownership is not None:
+            self._ownership.beat(ahead=3600.0)  # no sign of life is possible meanwhile
+        try:
+            return self._database.rewrite()
+        finally:
+            self.beat()
 
     # --- Life ----------------------------------------------------------------------------------------
 
@@ -131,10 +246,28 @@ class Store:
 
         Raises RunNotFound, and Conflict when the run is not queued.
         """
+        self._drop_superseded(run_id)
         with self._database.writing() as connection:
             attempt = lifecycle.start_attempt(connection, run_id)
         self._leases.started(run_id, attempt.number)
         return attempt
+
+    def _drop_superseded(self, run_id: UUID) -> None:
+        """Before a resume: drop most of what was recorded after the checkpoint, a few rows at a time."""
+        with self._database.reading() as connection:
+            run = mapping.load(connection, run_id)
+            if run.state is not RunState.QUEUED or not run.attempt:
+                return
+            step = rewind.newest_intact(connection, run.number)
+            superseded = deletion.recorded_after(connection, run.number, -1 if step is None else step)
+        for table, which in superseded:
+            gone = deletion.ROWS
+            while gone == deletion.ROWS:
+                with self._database.writing() as connection:
+                    now = mapping.load(connection, run_id)
+                    if (now.state, now.attempt) != (RunState.QUEUED, run.attempt):
+                        return  # stopped meanwhile: what is left is dropped before the next attempt
+                    gone = deletion.delete_some(connection, table, deletion.ROWS, which)
 
     def request_stop(self, run_id: UUID) -> Run:
         """Stop a queued run at once; remember it for a running one; leave one that is over."""
@@ -186,7 +319,7 @@ class Store:
             BadReport: it contradicts itself, or the checkpoint's hash is wrong.
         """
         reports.check(report, checkpoint)
-        with self._database.writing() as connection:
+        with self._database.writing(len(checkpoint or b"")) as connection:
             reply, names = reports.accept(connection, self._names, run_id, number, token, report, checkpoint)
         self._names.remember(names)
         if report.end is None:
@@ -274,7 +407,8 @@ class Store:
             table: what it holds as a table; False: it is a text; None: whichever it looks like.
         """
         prepared = texts.prepare(name, text, guessed(text) if table is None else table or None)
-        with self._database.writing() as connection:
+        size = len(prepared.data) + sum(len(numbers) for _, numbers in prepared.columns)
+        with self._database.writing(size) as connection:
             return texts.add(connection, prepared)
 
     def corpora(self) -> list[CorpusInfo]:

@@ -58,6 +58,10 @@ runs = Table(
     Column("place", BigInteger),  # in the queue, while queued
     Column("idempotency_key", String(200), unique=True),
     Column("launch_hash", String(64), nullable=False),
+    Column("binned_at", BigInteger),  # in the bin since then
+    Column("deleted_at", BigInteger),  # seen by nobody since then; its rows go a few at a time
+    Index("ix_runs_binned_at", "binned_at"),
+    Index("ix_runs_deleted_at", "deleted_at"),
     Index("ix_runs_state", "state", "place"),
     Index("ix_runs_name", "name", "number"),
     Index("ix_runs_validation", "validation", "number"),
@@ -177,3 +181,18 @@ corpus_columns = Table(
     Column("rows", BigInteger, nullable=False),
     Column("data", LargeBinary, nullable=False),  # see trainer/tables/stored.py
 )
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # 1: there is one row at most
+    Column("key", String(64), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("machine", String(200), nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+"""The service that works with this database; its times are the database's own."""

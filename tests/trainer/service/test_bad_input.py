@@ -6,7 +6,9 @@ import json
 import re
 import select
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -29,6 +31,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     store.close()
 
 
+NOBODY = "00000000-0000-4000-8000-000000000000"
 GOOD = {"model": {"name": "lstm"}, "task": {"name": "adding"}}
 
 
@@ -130,8 +133,50 @@ def test_a_wrong_query_is_answered_with_its_field(client: httpx.Client, query: s
 
 
 def test_a_search_for_odd_characters_finds_nothing_and_breaks_nothing(client: httpx.Client) -> None:
-    for text in ("%00", "%F0%9F%92%A5", "'; DROP TABLE runs; --", "%25"):
+    for text in ("%F0%9F%92%A5", "%EF%BF%BF", "'; DROP TABLE runs; --", "%25"):
         assert client.get(f"/runs?search={text}&tag={text}&model={text}").json()["runs"] == []
+
+
+NUL_OR_HALF = ["%00", "a%00b", "%ED%A0%80", "%ff", "%C3"]
+
+
+@pytest.mark.parametrize("text", NUL_OR_HALF)
+@pytest.mark.parametrize("name", ["search", "tag", "model", "task", "cursor", "state", "unknown"])
+def test_a_query_with_nul_or_half_a_character_is_refused_with_its_field(
+    client: httpx.Client, name: str, text: str
+) -> None:
+    """PostgreSQL cannot even compare with them; SQLite could: both answer alike."""
+    for path in ("/runs", "/metrics", "/corpora", f"/runs/{NOBODY}/log", f"/runs/{NOBODY}/metrics"):
+        body = refused(client.get(f"{path}?{name}={text}"), 422)
+        assert [error.field for error in body.errors] == [name]
+        assert body.remedy
+    refused(client.get(f"/runs?a{text}=1"), 422)
+    refused(client.post(f"/corpora?name={text}", content=TEXT.encode()), 422)
+
+
+@pytest.mark.parametrize("text", NUL_OR_HALF)
+def test_a_path_with_nul_or_half_a_character_leads_nowhere(client: httpx.Client, text: str) -> None:
+    for path in (f"/runs/{text}", f"/corpora/{text}/text", f"/{text}", f"/runs/{text}/metrics"):
+        refused(client.get(path), 404)
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "a\\u0000b", "\\ud800", "a\\udfffb"])
+def test_a_body_with_nul_or_half_a_character_anywhere_is_refused(client: httpx.Client, text: str) -> None:
+    config = json.dumps(changed(task={"name": "characters", "corpus": "sunspots"}))
+    bodies = [
+        '{"config": CONFIG, "name": "TEXT"}',
+        '{"config": CONFIG, "tags": ["good", "TEXT"]}',
+        '{"config": ' + config.replace("sunspots", "TEXT") + "}",
+        '{"config": ' + config.replace("corpus", "TEXT") + "}",
+    ]
+    for body in bodies:
+        content = body.replace("CONFIG", config).replace("TEXT", text).encode()
+        for path in ("/runs", "/estimate"):
+            told = refused(client.post(path, content=content), 422)
+            assert told.errors
+            assert told.errors[0].remedy
+    name = '{"name": "TEXT"}'.replace("TEXT", text).encode()
+    refused(client.patch(f"/runs/{NOBODY}", content=name), 422)
 
 
 TEXT = "The quick brown fox jumps over the lazy dog.\n" * 60
@@ -296,3 +341,23 @@ def test_a_database_that_is_away_is_a_503_and_a_bug_a_500_and_both_keep_the_shap
     assert "secret" not in refused(client.get("/runs"), 500).message
     monkeypatch.undo()
     assert client.get("/runs").status_code == 200
+
+
+def test_health_says_that_the_database_is_away_while_requests_wait_for_it(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hung database holds every thread that asks it, and more requests than there are threads."""
+    come_back = threading.Event()
+    monkeypatch.setattr(Store, "runs", lambda *_, **__: come_back.wait())
+    monkeypatch.setattr(Store, "check", lambda *_: come_back.wait())
+    monkeypatch.setattr("trainer.service.app.HEALTH_SECONDS", 0.1)
+    with authorized(str(client.base_url)) as other, ThreadPoolExecutor(60) as waiting:
+        for _ in range(60):
+            waiting.submit(other.get, "/runs")
+        try:
+            for _ in range(2):
+                assert "database is away" in refused(client.get("/health"), 503).message
+        finally:
+            come_back.set()
+    monkeypatch.undo()
+    assert client.get("/health").json()["status"] == "ok"
