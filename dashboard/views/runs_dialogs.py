@@ -1,4 +1,4 @@
-"""The questions that the Runs page asks: new name and tags, whether to resume in vain, into and out of the bin."""
+"""The questions that the Runs page asks: new name and tags, to resume in vain, into the bin and out of it."""
 
 from __future__ import annotations
 
