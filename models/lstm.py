@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import Field
@@ -46,6 +47,30 @@ class LSTMState(NamedTuple):
     """(B, H) per layer: what the layer shows to its gates, to the layer above and to the readout."""
     c: tuple[Tensor, ...]
     """(B, H) per layer: the cell, which only the gates may change."""
+
+
+@lru_cache(maxsize=1)
+def _onednn_has_16_bits() -> bool:
+    """Whether oneDNN has an LSTM of 16 bits for this processor; without AVX-512 it finds none, and fails."""
+    one = nn.LSTM(1, 1)
+    try:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            one(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
+
+
+def fused(x: Tensor, *given: Any, **more: Any) -> Any:
+    """``torch.lstm``; where oneDNN would be asked for what it lacks, PyTorch's own loop over timesteps."""
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _onednn_has_16_bits():
+        was_on = torch._C._get_mkldnn_enabled()  # torch.backends.mkldnn.flags sets more than this, and warns
+        torch._C._set_mkldnn_enabled(False)
+        try:
+            return torch.lstm(x, *given, **more)
+        finally:
+            torch._C._set_mkldnn_enabled(was_on)
+    return torch.lstm(x, *given, **more)
 
 
 class LSTM(RecurrentNetwork[LSTMState]):
@@ -98,7 +123,7 @@ class LSTM(RecurrentNetwork[LSTMState]):
             input_size,
             output_size,
         )
-        self.kernel = torch.lstm if is_plain else None
+        self.kernel = fused if is_plain else None
         reach = config.hidden_size**-0.5
         self.peepholes = nn.ParameterDict(
             {

@@ -469,7 +469,7 @@ def test_a_link_to_a_deleted_run_says_so_where_there_is_no_run_at_all(open_page:
     assert [button.label for button in app.button] == ["Launch a run"]
 
 
-@pytest.mark.parametrize("missing", [str(uuid4()), str(UUID(int=0))])
+@pytest.mark.parametrize("missing", [str(UUID("6c1f0f4e-52a5-4a5e-9d0e-8d7f3a5b2c10")), str(UUID(int=0))])
 def test_a_deleted_run_is_reported_and_another_can_be_chosen(
     open_page: Open, fake: FakeService, run: Run, missing: str
 ) -> None:
