@@ -1,4 +1,4 @@
-"""``make prove-faults``: each planted fault must turn the promise red that guards against it.
+"""``make faults``: each planted fault must turn the promise red that guards against it.
 
 A fault is planted in a copy of the tree, by changing its syntax tree or adding to a file; then the one
 promise that must notice is tried there, by the copy's own ``python -m benchmarks.prove``.
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("models", "trainer", "dashboard", "benchmarks", "tests", ".streamlit", "Makefile", "pyproject.toml")
+COPIED = ("models", "trainer", "dashboard", "benchmarks", "tests", "Makefile", "pyproject.toml")
 
 Plant = Callable[[Path], None]
 
@@ -117,6 +117,23 @@ def _in_two(self, run_id, number, token, report, checkpoint=None):
 Store.accept = _in_two
 '''
 
+ANY_HOST = """
+def _accept(self, header):
+    return True
+
+
+Hosts.accept = _accept
+"""
+
+NOBODY_OWNS = """
+def _take(self):
+    with self._database.migrating() as connection:
+        upgrade(connection)
+
+
+Ownership._take = _take
+"""
+
 FAULTS = (
     Fault(
         name="attempt",
@@ -135,6 +152,18 @@ FAULTS = (
         does="names unescaped: other people's words are Markdown and HTML",
         plant=appended("dashboard/text.py", "plain", code="def plain(text: str) -> str:\n    return text"),
         reddens="names",
+    ),
+    Fault(
+        name="host",
+        does="no Host check: service and dashboard answer to any name",
+        plant=appended("trainer/schema/hosts.py", "Hosts", code=ANY_HOST),
+        reddens="hosts",
+    ),
+    Fault(
+        name="owner",
+        does="no owner row: a second service starts on the same database",
+        plant=appended("trainer/store/owner.py", "Ownership", code=NOBODY_OWNS),
+        reddens="owners",
     ),
 )
 

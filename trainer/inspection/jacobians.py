@@ -146,8 +146,9 @@ def _stream(subject: Subject, starts: int, timesteps: int) -> Tensor:
     while min(lengths) < timesteps:
         batch = subject.task.draw_validation(4 * starts, source)
         for row, length in enumerate(batch.lengths().tolist()):
-            streams[row % starts].append(batch.inputs[row, :length])
-            lengths[row % starts] += length
+            shortest = lengths.index(min(lengths))
+            streams[shortest].append(batch.inputs[row, :length])
+            lengths[shortest] += length
     return torch.stack([torch.cat(stream)[:timesteps] for stream in streams]).to(kind)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 from sqlalchemy import Connection, delete, insert, inspect, literal_column, select, update
 
+from trainer.engine import identity
 from trainer.store.database import Database
 from trainer.store.errors import StoreLost, StoreOwned
 from trainer.store.migrate import upgrade
@@ -49,8 +50,8 @@ class Claim:
     machine: str
     """Tells whether process ids of two claims can be compared: the same start of the same system."""
     pid: int
-    started: float
-    """When the process began, in seconds since 1970: with the pid, this names it for good."""
+    started: str
+    """What tells the process from others of its pid; no change of the wall clock moves it."""
     data: str
     """The service's data folder."""
     key: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -62,7 +63,7 @@ class Claim:
             host=socket.gethostname()[:255],
             machine=_machine(),
             pid=pid,
-            started=psutil.Process(pid).create_time(),
+            started=identity.began(pid) or "",
             data=str(data),
         )
 
@@ -183,16 +184,9 @@ def _has_expired(connection: Connection, found: Any) -> bool:
 
 def _is_dead(found: Any, claim: Claim) -> bool:
     """Whether the owner was a process of this very system and is no more."""
-    if found.machine != claim.machine:
-        return False
-    try:
-        process = psutil.Process(found.pid)
-        same = abs(process.create_time() - found.started) < 2.0
-        return not same or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
+    return bool(found.machine == claim.machine) and (
+        identity.life(found.pid, found.started) is identity.Life.GONE
+    )
 
 
 def _who(found: Any) -> str:

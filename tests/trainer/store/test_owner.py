@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.trainer.store.making import CONFIG, post, queued, report, started
+from trainer.engine import identity
 from trainer.store import Claim, Store, StoreLost, StoreOwned, owner
 from trainer.store.tables import owner as row
 
@@ -54,10 +55,11 @@ def age(store: Store, seconds: float) -> None:
         connection.execute(update(row).values(seen_at=row.c.seen_at - int(seconds * 1e6)))
 
 
-def dead_process() -> tuple[int, float]:
+def dead_process() -> tuple[int, str]:
     """The pid and start of a process that was, and is killed."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    began = psutil.Process(process.pid).create_time()
+    began = identity.began(process.pid)
+    assert began
     process.kill()
     process.wait()
     return process.pid, began
@@ -90,8 +92,20 @@ def test_the_owner_that_was_killed_on_this_machine_is_succeeded_at_once(opened: 
 
 
 def test_another_process_with_the_owners_pid_is_not_taken_for_it(opened: Opened) -> None:
-    opened(claim(started=claim().started - 1000))
+    opened(claim(started="an earlier one"))
     queued(opened(claim()))
+
+
+def test_a_clock_that_is_set_by_an_hour_takes_no_database_from_its_owner(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psutil tells when a process began by the wall clock, and moves with it."""
+    first = opened(claim())
+    began = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    with pytest.raises(StoreOwned):
+        opened(claim(data="/another/folder"))
+    queued(first)
 
 
 def test_an_owner_elsewhere_keeps_the_database_while_it_gives_signs_of_life(
