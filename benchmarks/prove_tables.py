@@ -106,7 +106,7 @@ def written_numbers(
     kind, digits, low, high = draw(kinds())
     wandering = draw(st.booleans())
     minus = draw(st.sampled_from(["-", "-", "\u2212"]))
-    source = draw(st.randoms(use_true_random=False))
+    source = draw(st.randoms(use_true_random=True))
     cells, values = [], []
     at = source.randint(low, high) * 10**digits
     for _ in range(count):
@@ -160,7 +160,7 @@ def tables(draw: st.DrawFn) -> Written:
         body.append(cells)
     first = draw(st.sampled_from(["", "iso", "german", "words"]))
     if first == "words":
-        words = [draw(st.sampled_from(WORDS)) for _ in range(count)]
+        words = draw(st.lists(st.sampled_from(WORDS), min_size=count, max_size=count))
         header, body = ["Ort", *header], [words, *body]
     elif first:
         form = "2023-{1:02d}-{0:02d}" if first == "iso" else "{0:02d}.{1:02d}.2023"

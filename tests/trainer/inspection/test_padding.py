@@ -154,7 +154,7 @@ def test_lags_are_taken_apart_over_the_last_timesteps_of_each_sequence() -> None
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_begins_each_stretch_with_the_state_of_that_very_sequence(name: str) -> None:
-    run = trained({"name": name}, REBER)
+    run = trained({"name": name, "hidden_size": 5}, REBER)
     task, network, probe = run.rebuilt()
     stretch = Probe(task, probe.rows(0, COUNT), network, 5)
     for b, one in enumerate(strings(run)):
