@@ -1,4 +1,4 @@
-"""``make prove-faults``: each planted fault must turn the promise red that guards against it.
+"""``make faults``: each planted fault must turn the promise red that guards against it.
 
 A fault is planted in a copy of the tree, by changing its syntax tree or adding to a file; then the one
 promise that must notice is tried there, by the copy's own ``python -m benchmarks.prove``.
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("models", "trainer", "dashboard", "benchmarks", "tests", ".streamlit", "Makefile", "pyproject.toml")
+COPIED = ("models", "trainer", "dashboard", "benchmarks", "tests", "Makefile", "pyproject.toml")
 
 Plant = Callable[[Path], None]
 
