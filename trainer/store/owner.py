@@ -23,8 +23,6 @@ from typing import Any
 import psutil
 from sqlalchemy import Connection, delete, insert, inspect, literal_column, select, update
 
-from trainer.engine import identity
-from trainer.engine.identity import Life
 from trainer.store.database import Database
 from trainer.store.errors import StoreLost, StoreOwned
 from trainer.store.migrate import upgrade
@@ -51,8 +49,8 @@ class Claim:
     machine: str
     """Tells whether process ids of two claims can be compared: the same start of the same system."""
     pid: int
-    began: str
-    """With the pid, this names the process for good; see ``trainer.engine.identity``."""
+    started: float
+    """When the process began, in seconds since 1970: with the pid, this names it for good."""
     data: str
     """The service's data folder."""
     key: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -64,7 +62,7 @@ class Claim:
             host=socket.gethostname()[:255],
             machine=_machine(),
             pid=pid,
-            began=identity.began(pid) or "",
+            started=psutil.Process(pid).create_time(),
             data=str(data),
         )
 
@@ -185,7 +183,16 @@ def _has_expired(connection: Connection, found: Any) -> bool:
 
 def _is_dead(found: Any, claim: Claim) -> bool:
     """Whether the owner was a process of this very system and is no more."""
-    return found.machine == claim.machine and identity.life(found.pid, found.began) is Life.GONE
+    if found.machine != claim.machine:
+        return False
+    try:
+        process = psutil.Process(found.pid)
+        same = abs(process.create_time() - found.started) < 2.0
+        return not same or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
 
 
 def _who(found: Any) -> str:

@@ -17,7 +17,6 @@ import pytest
 from sqlalchemy import update
 
 from tests.trainer.store.making import CONFIG, post, queued, report, started
-from trainer.engine import identity
 from trainer.store import Claim, Store, StoreLost, StoreOwned, owner
 from trainer.store.tables import owner as row
 
@@ -55,11 +54,10 @@ def age(store: Store, seconds: float) -> None:
         connection.execute(update(row).values(seen_at=row.c.seen_at - int(seconds * 1e6)))
 
 
-def dead_process() -> tuple[int, str]:
-    """The pid of a process that was, and is killed, and what tells it from others with that pid."""
+def dead_process() -> tuple[int, float]:
+    """The pid and start of a process that was, and is killed."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    began = identity.began(process.pid)
-    assert began is not None
+    began = psutil.Process(process.pid).create_time()
     process.kill()
     process.wait()
     return process.pid, began
@@ -84,7 +82,7 @@ def test_a_database_that_was_given_back_is_taken_at_once(opened: Opened) -> None
 
 def test_the_owner_that_was_killed_on_this_machine_is_succeeded_at_once(opened: Opened) -> None:
     pid, began = dead_process()
-    killed = opened(claim(pid=pid, began=began))
+    killed = opened(claim(pid=pid, started=began))
     second = opened(claim())
     queued(second)
     with pytest.raises(StoreLost):
@@ -92,21 +90,8 @@ def test_the_owner_that_was_killed_on_this_machine_is_succeeded_at_once(opened: 
 
 
 def test_another_process_with_the_owners_pid_is_not_taken_for_it(opened: Opened) -> None:
-    opened(claim(began=f"{claim().began}0"))
+    opened(claim(started=claim().started - 1000))
     queued(opened(claim()))
-
-
-def test_no_step_of_the_wall_clock_makes_the_owner_look_dead(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kernel dates the boot by the wall clock, and psutil the beginning of a process by the boot."""
-    first = opened(claim())
-    boot = psutil.boot_time()
-    for module in (psutil, getattr(psutil, "_pslinux", psutil)):
-        monkeypatch.setattr(module, "boot_time", lambda: boot + 3600)
-    with pytest.raises(StoreOwned):
-        opened(claim())
-    queued(first)
 
 
 def test_an_owner_elsewhere_keeps_the_database_while_it_gives_signs_of_life(

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("host", sa.String(length=255), nullable=False),
         sa.Column("machine", sa.String(length=200), nullable=False),
         sa.Column("pid", sa.BigInteger(), nullable=False),
-        sa.Column("began", sa.String(length=100), nullable=False),
+        sa.Column("started", sa.Double(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
