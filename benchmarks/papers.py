@@ -143,7 +143,7 @@ def page(kept: dict[str, Any]) -> str:
         f"Written by `make papers` on {processor()}, {os.cpu_count()} cores. A cell says how many seeds met "
         "the task's own success rule on 10,000 sequences (fresh ones; of the Reber grammar, drawn from the "
         "strings held back), and the median number of updates those took (a run ends when it is solved); "
-        "and, where not all did, the median share of wrong sequences.\n",
+        "and, where not all did, the median share of wrong sequences over all seeds.\n",
     ]
     for name in (name for name in EXPERIMENTS if name in kept):
         found = kept[name]

@@ -19,8 +19,6 @@ from hypothesis import strategies as st
 
 from trainer.corpora import CorpusError, UploadCheck
 
-PHASES = settings.get_profile("default").phases
-
 
 class Country(NamedTuple):
     """How numbers and files are written somewhere."""

@@ -12,7 +12,7 @@ from uuid import UUID
 import pandas as pd
 
 from dashboard.charts.settings import differing, flat, none_words
-from trainer.schema import Run, RunConfig
+from trainer.schema import Run, RunConfig, as_percent
 
 SOLVED = {None: None, True: "yes", False: "no"}
 
@@ -44,17 +44,13 @@ def empty_words(name: str) -> str:
 
 def comparison(runs: Sequence[Run], names: Mapping[UUID, str]) -> pd.DataFrame:
     """One row for each run, in the order given: settings that differ, then results; shares in percent."""
-
-    def percent(share: float | None) -> float | None:
-        return None if share is None else 100 * share
-
     results = [run.summary for run in runs]
     columns: dict[str, list[Any]] = {
         "run": [names[run.id] for run in runs],
         **settings_columns([run.config for run in runs]),
         "best validation loss": [result.best_validation_loss for result in results],
-        "best validation error": [percent(result.best_validation_error) for result in results],
-        "updates clipped": [percent(result.clip_rate) for result in results],
+        "best validation error": [as_percent(result.best_validation_error) for result in results],
+        "updates clipped": [as_percent(result.clip_rate) for result in results],
         "steps per second": [result.steps_per_second for result in results],
         "solved": [SOLVED[result.solved] for result in results],
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -217,11 +216,3 @@ def _not_text(place: int, control: re.Match[bytes]) -> CorpusError:
         f"byte {place} is the control character 0x{control[0].hex()}, so this is not plain text",
         "upload a plain text file saved as UTF-8, not a document, an image or an archive",
     )
-
-
-def check_upload(chunks: Iterable[bytes], limit: int = MAX_BYTES) -> str:
-    """The text of an upload, or CorpusError; chunks after the one that is refused are never asked for."""
-    check = UploadCheck(limit)
-    for chunk in chunks:
-        check.feed(chunk)
-    return check.finish()

@@ -1,4 +1,4 @@
-"""Tables under their first name; the reading itself is in ``trainer.tables``."""
+"""The old name of ``trainer.tables``, for programs that import it."""
 
 from trainer.tables import (
     MAX_COLUMNS,

@@ -13,11 +13,11 @@ from torch import Generator
 
 from models.base import Network, named_tensors
 from trainer.lengths import TaskAt
+from trainer.schema import VALIDATION_SEQUENCES as VALIDATION_SEQUENCES
 from trainer.schema import LengthVerdict, finite
 from trainer.seeds import generator
 from trainer.tasks.base import Task
 
-VALIDATION_SEQUENCES = 256
 TEST_SEQUENCES = 10_000
 LENGTH_SEQUENCES = 1_000
 """At each length of a generalisation curve."""

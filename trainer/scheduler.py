@@ -23,8 +23,6 @@ TRIES = 5
 """How often a process that cannot be started is tried in a row."""
 PAUSE_SECONDS = 1.0
 """Before the second try; before each other twice as long as before the last."""
-LOG_SECONDS = 60.0
-"""Between two tracebacks in the log: what fails at one look fails at the next."""
 SHUTDOWN = "the service was shut down"
 
 
@@ -46,7 +44,7 @@ class Scheduler:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._grace = GRACE_SECONDS
-        self._deadline = self._next_log = 0.0
+        self._deadline = 0.0
         self._ended: dict[tuple[UUID, int], Ended] = {}
         """Told by the engine and not yet written to the store."""
         self._over_since: dict[tuple[UUID, int], float] = {}
@@ -94,9 +92,7 @@ class Scheduler:
                 pass
             except Exception:
                 idle = False
-                if (now := time.monotonic()) >= self._next_log:
-                    self._next_log = now + LOG_SECONDS
-                    logger.exception("the scheduler could not do its work and tries again")
+                logger.exception("the scheduler could not do its work and tries again")
             if closing and ((idle and not self._ended) or time.monotonic() > self._deadline):
                 return
             self._wake.wait(TICK_SECONDS)

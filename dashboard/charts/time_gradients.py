@@ -21,6 +21,7 @@ from dashboard.charts.style import (
     nothing_yet,
     plain,
     short,
+    with_layer,
 )
 from trainer.schema import VectorSeries
 
@@ -42,8 +43,7 @@ SYMBOLS = {"re": "Re h", "im": "Im h"}
 def quantity_title(name: str) -> str:
     """``h/0`` in words: ``hidden state h, layer 1``."""
     field, _, layer = name.partition("/")
-    words = QUANTITY_WORDS.get(field, f"state {field}")
-    return f"{words}, layer {int(layer) + 1}" if layer.isdigit() else words
+    return with_layer(QUANTITY_WORDS.get(field, f"state {field}"), layer)
 
 
 def quantity_order(name: str) -> tuple[int, str, int]:

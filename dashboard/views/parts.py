@@ -135,7 +135,7 @@ def bin_note(runs: Sequence[Run]) -> None:
         names = ", ".join(plain(run.name) for run in binned[:5]) + (" and more" if len(binned) > 5 else "")
         are = "is" if len(binned) == 1 else "are"
         st.warning(
-            f"{names} {are} in the bin, and will be deleted a day after the deletion. "
+            f"{names} {are} in the bin, and will be deleted for good after a day there. "
             "To keep what is there, put it back: *Bin* on the page *Runs*.",
             icon=":material/delete:",
         )

@@ -30,7 +30,15 @@ from dashboard.views.parts import (
     relative_toggle,
     task_entry,
 )
-from trainer.schema import CatalogEntry, Run, Series, Standing, error_standing, standing
+from trainer.schema import (
+    VALIDATION_SEQUENCES,
+    CatalogEntry,
+    Run,
+    Series,
+    Standing,
+    error_standing,
+    standing,
+)
 
 POINTS = 600
 """Points per curve: more than a plot has pixels to tell apart."""
@@ -97,10 +105,6 @@ def learning(service: Client, run: Run) -> None:
         _longer(fresh, entry)
 
 
-VALIDATED = 256
-"""Sequences in a validation."""
-
-
 def _standing(run: Run) -> Standing | None:
     """Beside chance: by the closing test or, before that, by the last validation."""
     summary, chance = run.summary, run.summary.chance
@@ -110,7 +114,7 @@ def _standing(run: Run) -> Standing | None:
         wrong = (summary.test_wrong or 0) / summary.test_total
         by_error = error_standing(wrong, summary.test_total, chance.error)
         return by_error or standing(summary.test_loss, chance.loss)
-    by_error = error_standing(summary.validation_error, VALIDATED, chance.error)
+    by_error = error_standing(summary.validation_error, VALIDATION_SEQUENCES, chance.error)
     return by_error or standing(summary.validation_loss, chance.loss)
 
 

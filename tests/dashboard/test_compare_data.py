@@ -9,6 +9,7 @@ from fake_service import FakeService, make_run
 from pandas.api.types import is_numeric_dtype
 
 from dashboard.compare_data import comparison, empty_words
+from dashboard.views.compare_table import FORMATS
 from trainer.schema import Run, RunConfig, Summary
 
 
@@ -52,6 +53,12 @@ def config(**training: object) -> RunConfig:
     return RunConfig.model_validate(
         {"model": {"name": "lstm"}, "task": {"name": "adding"}, "training": training}
     )
+
+
+def test_nearly_all_wrong_is_not_shown_as_all_wrong() -> None:
+    made = table(runs(Summary(best_validation_error=0.9996, clip_rate=0.9999)))
+    for name in ("best validation error", "updates clipped"):
+        assert FORMATS[name] % made[name][0] == "99.9%"
 
 
 def test_settings_that_are_numbers_stay_numbers_and_one_that_is_off_is_empty() -> None:

@@ -16,6 +16,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from tests.deploy.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 STREAMLIT = str(Path(sys.executable).with_name("streamlit"))
 
@@ -28,12 +30,6 @@ def command(port: int, *more: str) -> list[str]:
 def environment(folder: Path, **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("UNFOLD_", "STREAMLIT_", "PYTHON"))}
     return kept | {"UNFOLD_DATA": str(folder), **more}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

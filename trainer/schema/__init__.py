@@ -54,6 +54,7 @@ from trainer.schema.runs import Series as Series
 from trainer.schema.runs import Summary as Summary
 from trainer.schema.runs import TextSample as TextSample
 from trainer.schema.runs import VectorSeries as VectorSeries
+from trainer.schema.standing import VALIDATION_SEQUENCES as VALIDATION_SEQUENCES
 from trainer.schema.standing import Standing as Standing
 from trainer.schema.standing import error_standing as error_standing
 from trainer.schema.standing import standing as standing

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+VALIDATION_SEQUENCES = 256
+"""Judged at each validation, where the task is no stream."""
 NEAR_CHANCE = 0.03
 """A loss within this share of chance is that of chance."""
 SPREADS = 2.0

@@ -28,7 +28,7 @@ from trainer.schema import (
 from trainer.service.answers import answer, plain_bytes, shaped
 from trainer.service.auth import is_service, token_of
 from trainer.service.bodies import check_length, sent_as
-from trainer.service.errors import Refused, unprocessable
+from trainer.service.errors import Refused, sentence, unprocessable
 from trainer.service.parts import Given, Parts
 from trainer.service.uploads import uploaded
 from trainer.store import BadToken
@@ -155,8 +155,8 @@ def _table(parts: Parts, corpus_id: str) -> Table:
     try:
         return parts.table(corpus_id)
     except TableError as error:
-        remedy = f"{error.remedy[:1].upper()}{error.remedy[1:]}."
-        raise Refused(HTTPStatus.CONFLICT, f"This is no table: {error.problem}.", remedy) from None
+        message = f"This is no table: {error.problem}."
+        raise Refused(HTTPStatus.CONFLICT, message, sentence(error.remedy)) from None
 
 
 def _column(parts: Parts, corpus_id: str, name: str | None) -> tuple[str, array[float]]:

@@ -95,7 +95,7 @@ def unprocessable(errors: list[FieldError]) -> Refused:
     return Refused(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         message,
-        _sentence(errors[0].remedy) if len(errors) == 1 else "",
+        sentence(errors[0].remedy) if len(errors) == 1 else "",
         errors,
     )
 
@@ -117,7 +117,7 @@ def of_store(_request: Request, error: Exception) -> Response:
     # A database that is away is in the log already, once a minute and not once a request.
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, StoreAway):
         logger.error("%s", error.message)
-    return answer(status, _sentence(error.message), _sentence(error.remedy))
+    return answer(status, sentence(error.message), sentence(error.remedy))
 
 
 def _parameters(_request: Request, error: Exception) -> Response:
@@ -148,7 +148,7 @@ def _routing(request: Request, error: Exception) -> Response:
             "GET /openapi.json lists what is.",
         ),
     }
-    message, remedy = texts.get(HTTPStatus(error.status_code), (_sentence(str(error.detail)), ""))
+    message, remedy = texts.get(HTTPStatus(error.status_code), (sentence(str(error.detail)), ""))
     response = answer(error.status_code, message, remedy)
     response.headers.update(error.headers or {})
     return response
@@ -163,7 +163,7 @@ def _unexpected(request: Request, error: Exception) -> Response:
     )
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """With a capital and a full stop."""
     return "" if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 

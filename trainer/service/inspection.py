@@ -24,7 +24,7 @@ from trainer.inspection.inspector import ABANDONED, LineFullError
 from trainer.schema import CheckpointInfo, FieldError, Generate, Inspect, Inspection, Run, RunViews
 from trainer.service.answers import answer, shaped
 from trainer.service.bodies import body, described
-from trainer.service.errors import Refused, unprocessable
+from trainer.service.errors import Refused, sentence, unprocessable
 from trainer.service.parts import Given, Parts
 from trainer.store import CorruptCheckpoint
 from trainer.tables import Table, TableError
@@ -152,7 +152,7 @@ def _question(
     try:
         found = parts.store.checkpoint(run.id, "latest" if step is None else step)
     except CorruptCheckpoint as error:
-        message = f"{error.message[:1].upper()}{error.message[1:]}."
+        message = sentence(error.message)
         if spec.uses_checkpoint == "may":
             return question.without_checkpoint(message)
         raise Refused(HTTPStatus.CONFLICT, message, _instead(parts, run)) from None
@@ -183,8 +183,7 @@ def _instead(parts: Parts, run: Run) -> str:
         ways.append("launch the run again")
     else:
         ways.append("wait some seconds for the next one, and look again")
-    advice = "; or ".join(ways)
-    return f"{advice[:1].upper()}{advice[1:]}."
+    return sentence("; or ".join(ways))
 
 
 def _none_there(run: Run, step: int | None) -> Refused:
@@ -226,6 +225,5 @@ def _tables(parts: Parts, run: Run) -> dict[str, Table]:
     try:
         return {corpus: alone(parts.table(corpus), task.get("column"))}
     except TableError as error:
-        raise Refused(
-            HTTPStatus.CONFLICT, f"The run's table cannot be read: {error.problem}.", error.remedy
-        ) from None
+        message = f"The run's table cannot be read: {error.problem}."
+        raise Refused(HTTPStatus.CONFLICT, message, sentence(error.remedy)) from None

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from trainer.errors import shortened
 from trainer.schema import FieldError
-from trainer.service.errors import answer
+from trainer.service.errors import answer, sentence
 
 REMEDY = "leave out NUL and other control characters, and send whole characters in UTF-8"
 
@@ -64,7 +64,7 @@ class PlainText:
                 refusal = answer(
                     HTTPStatus.UNPROCESSABLE_ENTITY,
                     f"{wrong.field}: {wrong.problem}.",
-                    f"{wrong.remedy.capitalize()}.",
+                    sentence(wrong.remedy),
                     [wrong],
                 )
                 await refusal(scope, receive, send)

@@ -149,7 +149,8 @@ def test_a_query_with_nul_or_half_a_character_is_refused_with_its_field(
     for path in ("/runs", "/metrics", "/corpora", f"/runs/{NOBODY}/log", f"/runs/{NOBODY}/metrics"):
         body = refused(client.get(f"{path}?{name}={text}"), 422)
         assert [error.field for error in body.errors] == [name]
-        assert body.remedy
+        assert body.remedy.startswith("Leave out NUL ")
+        assert body.remedy.endswith(" in UTF-8.")
     refused(client.get(f"/runs?a{text}=1"), 422)
     refused(client.post(f"/corpora?name={text}", content=TEXT.encode()), 422)
 
@@ -249,7 +250,7 @@ def answered_after(url: str, headers: bytes, chunk: bytes, most: int) -> tuple[b
     sent = 0
     with socket.create_connection((host, port), timeout=60) as line:
         line.sendall(
-            b"POST /corpora HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            b"POST /corpora HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
             + TOKEN.encode()
             + b"\r\n"
             + headers

@@ -5,20 +5,28 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.corpora import CorpusError, builtin_corpora, check_upload, describe
+from trainer.corpora import MAX_BYTES, CorpusError, UploadCheck, builtin_corpora, describe
 
 GOOD = "It was a dark and stormy night; the rain fell in torrents. " * 50
 
 
-def refused(*chunks: bytes, limit: int | None = None) -> CorpusError:
+def check_upload(chunks: Iterable[bytes], limit: int = MAX_BYTES) -> str:
+    """The text of an upload; no chunk is asked for after one that is refused."""
+    check = UploadCheck(limit)
+    for chunk in chunks:
+        check.feed(chunk)
+    return check.finish()
+
+
+def refused(*chunks: bytes, limit: int = MAX_BYTES) -> CorpusError:
     with pytest.raises(CorpusError) as caught:
-        check_upload(chunks) if limit is None else check_upload(chunks, limit=limit)
+        check_upload(chunks, limit)
     assert caught.value.problem
     assert caught.value.remedy
     assert str(caught.value) == f"{caught.value.problem}; {caught.value.remedy}"
