@@ -23,6 +23,8 @@ from typing import Any
 import psutil
 from sqlalchemy import Connection, delete, insert, inspect, literal_column, select, update
 
+from trainer.engine import identity
+from trainer.engine.identity import Life
 from trainer.store.database import Database
 from trainer.store.errors import StoreLost, StoreOwned
 from trainer.store.migrate import upgrade
@@ -50,7 +52,7 @@ class Claim:
     """Tells whether process ids of two claims can be compared: the same start of the same system."""
     pid: int
     started: float
-    """When the process began, in seconds since 1970: with the pid, this names it for good."""
+    """When the process began, by a clock that nobody sets: with the pid, this names it for good."""
     data: str
     """The service's data folder."""
     key: str = dataclasses.field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -62,7 +64,7 @@ class Claim:
             host=socket.gethostname()[:255],
             machine=_machine(),
             pid=pid,
-            started=psutil.Process(pid).create_time(),
+            started=_began(pid),
             data=str(data),
         )
 
@@ -185,14 +187,23 @@ def _is_dead(found: Any, claim: Claim) -> bool:
     """Whether the owner was a process of this very system and is no more."""
     if found.machine != claim.machine:
         return False
+    life = identity.life(found.pid)
     try:
-        process = psutil.Process(found.pid)
-        same = abs(process.create_time() - found.started) < 2.0
-        return not same or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
+        return life is Life.GONE or (life is Life.ALIVE and abs(_began(found.pid) - found.started) >= 2.0)
+    except OSError:  # the system does not say
         return False
+
+
+def _began(pid: int) -> float:
+    """When a process began: in clock ticks since the start of the system, which ``machine`` names.
+
+    Raises:
+        OSError: the system does not say, or there is no such process.
+    """
+    began = identity.began(pid)
+    if began is None:
+        raise ProcessLookupError(pid)
+    return float(began.rpartition(" ")[2])
 
 
 def _who(found: Any) -> str:

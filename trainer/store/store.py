@@ -176,13 +176,16 @@ class Store:
             return self._leases.told(runs_.patch(connection, run_id, name, tags, binned))
 
     def delete_run(self, run_id: UUID) -> None:
-        """Delete the run for good. A small one leaves no row; what is left of a large one, ``sweep`` deletes.
+        """Delete the run for good. Of a small one its own row is left, of a large one more: for ``sweep``.
+
+        So whoever sweeps hears of every run that was deleted, and can remove what lies elsewhere.
 
         Raises RunNotFound, and Conflict while it is running.
         """
         with self._database.writing() as connection:
             deletion.mark(connection, run_id)
-        self.sweep(run_id)
+        with self._database.writing() as connection:
+            deletion.sweep(connection, run_id, at_last=False)
 
     def deleted(self) -> list[UUID]:
         """The deleted runs of which rows are left. Those that lay in the bin for a day are among them."""

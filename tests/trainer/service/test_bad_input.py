@@ -249,7 +249,7 @@ def answered_after(url: str, headers: bytes, chunk: bytes, most: int) -> tuple[b
     sent = 0
     with socket.create_connection((host, port), timeout=60) as line:
         line.sendall(
-            b"POST /corpora HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            b"POST /corpora HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
             + TOKEN.encode()
             + b"\r\n"
             + headers

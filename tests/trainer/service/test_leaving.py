@@ -32,7 +32,7 @@ def test_who_leaves_in_the_middle_of_a_request_is_not_told_of_as_a_failure(
     for route, part in PARTS.items():
         method, path = route.replace("{run}", run).split()[:2]
         kind = b"multipart/form-data; boundary=b" if "form" in route else b"application/json"
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
         length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 5000"
         body = b"%x\r\n%s\r\n" % (len(part), part) if chunked else part
         with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as line:

@@ -94,6 +94,19 @@ def test_another_process_with_the_owners_pid_is_not_taken_for_it(opened: Opened)
     queued(opened(claim()))
 
 
+@pytest.mark.parametrize("hours", [-9, 9])
+def test_a_step_of_the_wall_clock_takes_nothing_from_the_owner(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Linux tells a process's start in ticks; the boot's time, added to them, moves with the clock."""
+    first = opened(claim())
+    real = psutil._pslinux.boot_time
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: real() + hours * 3600)
+    with pytest.raises(StoreOwned):
+        opened(claim())
+    queued(first)
+
+
 def test_an_owner_elsewhere_keeps_the_database_while_it_gives_signs_of_life(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
