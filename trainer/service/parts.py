@@ -31,6 +31,9 @@ class Parts:
     estimates: Turns = dataclasses.field(default_factory=lambda: Turns(1, 200, "estimates"))
     launches: Turns = dataclasses.field(default_factory=lambda: Turns(1, 200, "launches"))
     uploads: Turns = dataclasses.field(default_factory=lambda: Turns(2, 30, "uploads"))
+    """In which they arrive; each is then read at its turn in ``readings``."""
+    readings: Turns = dataclasses.field(default_factory=lambda: Turns(1, 300, "texts and tables"))
+    """Whole texts and tables in memory: read, parsed, sent."""
 
     def corpus(self, corpus_id: str) -> str:
         """The text of a corpus, built in or uploaded; LookupError for an unknown id."""
