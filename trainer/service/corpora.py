@@ -103,7 +103,7 @@ async def upload(
         except CorpusError as error:
             raise _unusable(error) from None
         name = _checked(name or "Uploaded text")
-        return await parts.readings.run(request, partial(_stored, parts, check, name))
+        return await parts.checks.run(request, partial(_stored, parts, check, name))
 
 
 def _stored(parts: Parts, check: UploadCheck, name: str) -> Response:
