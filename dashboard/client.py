@@ -55,6 +55,10 @@ INSPECTION_TIMEOUT = httpx.Timeout(120.0, connect=3.0)
 """Seconds: an inspection may have to wait for others. The service ends one that takes too long by itself."""
 
 
+UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=3.0)
+"""Seconds: the service takes uploads one after the other, and a large table takes it many."""
+
+
 class Trouble(Exception):  # noqa: N818 - named for what the reader of the page is in
     """A request that did not work. ``message`` says what happened, ``remedy`` what to do."""
 
@@ -154,7 +158,7 @@ class Client:
             method="POST",
             query={"table": table, "decimal": decimal, "thousands": thousands},
             files={"file": (name, content, "text/plain")},
-            timeout=60.0,
+            timeout=UPLOAD_TIMEOUT,
         )
 
     def table(self, corpus_id: str) -> TableReading:

@@ -62,11 +62,19 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or (scope["type"] == "http" and scope["method"] in SAFE):
             return None
-        if urlsplit(origin).netloc.lower() != host.lower() and origin.lower() not in self._access.origins:
+        if _authority(origin) != host.lower() and origin.lower() not in self._access.origins:
             return PlainTextResponse(
                 f"A page of {origin!r} may not use this dashboard. Open the dashboard itself.",
                 status_code=403,
             )
+        return None
+
+
+def _authority(origin: str) -> str | None:
+    """Host and port of an Origin header; None where it is no address, as ``null`` is none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:  # half an IPv6 address
         return None
 
 

@@ -84,7 +84,10 @@ def _cookies(headers: Headers) -> dict[str, str]:
 
 def _within(to: str) -> str:
     """A path on this dashboard: never another site's address."""
-    parts = urlsplit(to)
+    try:
+        parts = urlsplit(to)
+    except ValueError:  # half an IPv6 address
+        return "/"
     ours = to.startswith("/") and not to.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     return quote(to, safe="/?&=%+,.:;@!$'()*~-_[]") if ours else "/"
 

@@ -69,6 +69,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=connections.guarded(connections.most()),
+                ws="none",  # its connections would know none of those limits
                 backlog=connections.BATCH,
                 log_config=None,
                 access_log=False,
@@ -116,7 +117,10 @@ class Server(uvicorn.Server):
         if self._leaving is not None:
             self.should_exit = self.force_exit = True
             return
-        leaving = threading.Thread(target=self._wind_down, name="leaving")
+        self._leave(GRACE_SECONDS)
+
+    def _leave(self, grace: float) -> None:
+        leaving = threading.Thread(target=self._wind_down, args=(grace,), name="leaving")
         try:
             leaving.start()
             self._leaving = leaving
@@ -128,8 +132,7 @@ class Server(uvicorn.Server):
         """End at once: another service has the database now, and nothing that is said here can be stored."""
         self._lost = error
         if self._leaving is None:
-            self._leaving = threading.Thread(target=self._wind_down, args=(0.0,), name="leaving")
-            self._leaving.start()
+            self._leave(0.0)
 
     # --- uvicorn's hooks -------------------------------------------------------------------------------
 
@@ -166,7 +169,7 @@ class Server(uvicorn.Server):
         finally:
             self._up.set()
 
-    def _wind_down(self, grace: float = GRACE_SECONDS) -> None:
+    def _wind_down(self, grace: float) -> None:
         try:
             try:
                 self._inspector.stop()

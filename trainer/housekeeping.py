@@ -22,6 +22,8 @@ RESERVE = 32 * 2**20
 """Bytes of empty pages that stay in the file while runs train: they soon hold the next checkpoints."""
 REWRITE_SECONDS = 60.0
 """Between two tries to write an old file anew; each ends as soon as somebody writes."""
+FAILED_SECONDS = 60.0
+"""After work that failed, until it is tried again; signs of life go on meanwhile."""
 
 
 class Housekeeper:
@@ -37,7 +39,7 @@ class Housekeeper:
         self._on_lost: Callable[[StoreLost], None] = lambda _error: None
         self._lost: StoreLost | None = None
         self._closing = threading.Event()
-        self._rewrite_at = 0.0
+        self._rewrite_at = self._tidy_at = 0.0
         self._next_beat = 0.0
         self._must_truncate = True  # an earlier service may have been killed at this
         self._thread = threading.Thread(target=self._loop, name="housekeeper", daemon=True)
@@ -71,8 +73,9 @@ class Housekeeper:
         while not self._closing.is_set():
             try:
                 self._beat()
-                self.tidy()
-                self._rewrite()
+                if time.monotonic() >= self._tidy_at:
+                    self.tidy()
+                    self._rewrite()
             except StoreLost as error:
                 self._lost = error
                 self._on_lost(error)
@@ -80,11 +83,11 @@ class Housekeeper:
             except StoreAway:
                 pass  # the store's own log line says it
             except StoreError as error:
+                self._tidy_at = time.monotonic() + FAILED_SECONDS
                 logger.error("%s", error.message)
-                self._closing.wait(60.0)
             except Exception:
+                self._tidy_at = time.monotonic() + FAILED_SECONDS
                 logger.exception("the housekeeping failed and tries again")
-                self._closing.wait(60.0)
             self._closing.wait(BEAT_SECONDS)
 
     def _beat(self) -> None:

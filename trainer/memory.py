@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import re
 import time
 from collections.abc import Iterator
@@ -73,6 +74,12 @@ def _groups(root: Path, membership: Path) -> Iterator[tuple[Path, str]]:
         yield group, name
         # In a container the path is the host's, and what can be seen begins at the container's own group.
         yield from ((parent, name) for parent in group.parents if parent.is_relative_to(base))
+
+
+def give_back() -> None:
+    """Hand the system what this process has freed; glibc keeps it, in each thread's arena, for later."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Shortage:

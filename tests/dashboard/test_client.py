@@ -88,6 +88,19 @@ def test_a_table_is_asked_for_where_one_is_needed(client: Client) -> None:
         client.add_corpus("hamlet.txt", b"to be or not to be, that is the question", table=True)
 
 
+def test_an_upload_outwaits_the_others_that_came_before_it() -> None:
+    """Thirty may wait: as many large tables take minutes, in which none of its bytes is taken."""
+    patience: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        patience.extend(request.extensions["timeout"][kind] for kind in ("read", "write"))
+        return httpx.Response(503, json={"message": "Later.", "remedy": ""})
+
+    with pytest.raises(Refused):
+        mocked(answer).add_corpus("a", b"text")
+    assert min(patience) >= 600
+
+
 def test_a_wrong_token_is_told_apart_from_a_service_that_is_away(fake: FakeService) -> None:
     with served(fake.app) as url:
         client = Client(ServiceAddress(url=url, token="wrong", pid=0))

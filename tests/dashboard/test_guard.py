@@ -95,7 +95,15 @@ def test_a_name_of_a_stranger_reaches_nothing(open_door: Visitor, host: str) -> 
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", "http://127.0.0.1:9999", "http://localhost:8501", "null", "http://127.0.0.1"],
+    [
+        "http://evil.example",
+        "http://127.0.0.1:9999",
+        "http://localhost:8501",
+        "null",
+        "http://127.0.0.1",
+        "http://[::1",
+        "http://[x]",
+    ],
 )
 def test_a_page_from_elsewhere_drives_nothing(open_door: Visitor, origin: str) -> None:
     """Neither another site nor another port of this machine, nor the same under another name."""
@@ -133,6 +141,11 @@ def test_without_the_token_only_the_login_and_a_sign_of_life_are_answered(locked
         assert locked.request(method, path).status_code == 401
     assert not locked.enters(Origin=locked.here)
     assert locked.get("/_stcore/health").status_code == 200
+
+
+@pytest.mark.parametrize("to", ["//evil.example", "/\\evil.example", "https://evil.example", "//[", "x", ""])
+def test_the_login_leads_nowhere_else(locked: Visitor, to: str) -> None:
+    assert locked.post("/login", data={"token": TOKEN, "to": to}).headers["location"] == "/"
 
 
 def test_the_token_is_asked_for_once(locked: Visitor) -> None:

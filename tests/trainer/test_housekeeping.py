@@ -16,7 +16,7 @@ from tests.trainer.store.making import checkpoint, end, post, queued, report, st
 from tests.trainer.store.test_sqlite_file import MEGABYTE, of_an_earlier_version, size
 from trainer import housekeeping
 from trainer.housekeeping import Housekeeper
-from trainer.store import Claim, RunNotFound, Store, StoreAway, StoreLost, deletion
+from trainer.store import Claim, RunNotFound, Store, StoreAway, StoreDamaged, StoreLost, deletion
 from trainer.store.tables import owner, runs
 
 
@@ -155,6 +155,25 @@ def test_it_gives_signs_of_life_and_tells_when_they_came_too_late(store: Store, 
     late: list[StoreLost] = []
     keeper.when_lost(late.append)
     assert late == told
+
+
+@pytest.mark.parametrize("error", [StoreDamaged("damaged"), OSError("no such device")])
+def test_it_gives_signs_of_life_while_its_work_fails(
+    keeper: Housekeeper, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Without them another service would take the database of one that lives."""
+    beats: list[int] = []
+    tidied: list[int] = []
+
+    def fails(_self: Store) -> list[Any]:
+        tidied.append(len(beats))
+        raise error
+
+    monkeypatch.setattr(Store, "beat", lambda _self: beats.append(1))
+    monkeypatch.setattr(Store, "deleted", fails)
+    keeper.start()
+    until(lambda: len(beats) >= 5)
+    assert tidied == [1], "what fails is not tried again at once"
 
 
 def test_it_outlives_a_database_that_is_away(

@@ -26,6 +26,7 @@ from trainer.inspection.inspector import Inspector
 from trainer.reporter import Reporter
 from trainer.schema import Assignment, RunConfig
 from trainer.settings import Settings
+from trainer.store import StoreLost
 
 
 def full(*_: Any, **__: Any) -> Any:
@@ -63,6 +64,30 @@ def server(folder: Path, scheduler: Any, inspector: Any) -> Iterator[Server]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         address = ServiceAddress(url=url, token="t", pid=1)
         yield Server(app, listener, scheduler, inspector, address, folder / "service.json")
+
+
+def test_a_websocket_is_asked_for_in_vain(tmp_path: Path) -> None:
+    """Its connection would escape the limits: one that is answered as plain HTTP does not."""
+    wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    wanted["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+    for made in server(tmp_path, Paper(), Paper()):
+        with made.serving_aside():
+            found = httpx.get(made.address.url, headers=wanted, trust_env=False)
+            assert (found.status_code, found.text) == (200, "ok")
+
+
+def test_a_service_that_lost_its_database_ends_also_where_no_thread_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    for made in server(tmp_path, Paper(), Paper()):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none)
+            made.lose(StoreLost("it went to another service", "use that one"))
+        with pytest.raises(HostError, match="went to another"):
+            made.serve_here()
 
 
 @pytest.mark.parametrize("broken", ["inspector", "scheduler", "nothing"])

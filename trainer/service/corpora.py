@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
-from starlette.concurrency import run_in_threadpool
 
+from trainer import memory
 from trainer.corpora import MAX_BYTES, CorpusError, UploadCheck, builtin_corpora
 from trainer.errors import errors_of, nearest
 from trainer.schema import (
@@ -93,7 +94,6 @@ async def upload(
                     if name is None and filename is not None:
                         name = _checked(filename)
                     check.feed(piece)
-            text = await run_in_threadpool(check.finish)
         except TimeoutError:
             raise Refused(
                 HTTPStatus.REQUEST_TIMEOUT,
@@ -101,46 +101,75 @@ async def upload(
                 "Send it again; others waited for this one.",
             ) from None
         except CorpusError as error:
-            wrong = FieldError(field="file", problem=error.problem, remedy=error.remedy)
-            raise unprocessable([wrong]) from None
-        info = await run_in_threadpool(
-            parts.store.add_corpus, _checked(name or "Uploaded text"), text, check.table or False
-        )
+            raise _unusable(error) from None
+        name = _checked(name or "Uploaded text")
+        return await parts.checks.run(request, partial(_stored, parts, check, name))
+
+
+def _stored(parts: Parts, check: UploadCheck, name: str) -> Response:
+    try:
+        text = check.finish()
+        info = parts.store.add_corpus(name, text, check.table or False)
+    except CorpusError as error:
+        raise _unusable(error) from None
+    finally:
+        memory.give_back()
     return answer(info, status=HTTPStatus.CREATED)
+
+
+def _unusable(error: CorpusError) -> Refused:
+    return unprocessable([FieldError(field="file", problem=error.problem, remedy=error.remedy)])
 
 
 @router.get(
     "/{corpus_id}/text", response_class=Response, responses={200: plain_bytes("text/plain", "The text.")}
 )
-def text(corpus_id: str, request: Request, parts: Given) -> Response:
+async def text(corpus_id: str, request: Request, parts: Given) -> Response:
     """The whole text as UTF-8, for whoever has the service's token or that of an attempt under way."""
-    _let_in(request, parts)
-    return Response(parts.corpus(corpus_id), media_type="text/plain; charset=utf-8")
+
+    def found() -> Response:
+        _let_in(request, parts)
+        return Response(parts.corpus(corpus_id), media_type="text/plain; charset=utf-8")
+
+    return await parts.readings.run(request, found)
 
 
 @router.get("/{corpus_id}/table", **shaped(TableReading))
-def table(corpus_id: str, request: Request, parts: Given) -> Response:
+async def table(corpus_id: str, request: Request, parts: Given) -> Response:
     """How a table was read: its signs, its columns, and why others are left out."""
-    _let_in(request, parts)
-    return answer(_table(parts, corpus_id).reading)
+
+    def found() -> Response:
+        _let_in(request, parts)
+        return answer(_table(parts, corpus_id).reading)
+
+    return await parts.readings.run(request, found)
 
 
 @router.get("/{corpus_id}/table/column", response_class=Response)
-def column(corpus_id: str, request: Request, parts: Given, name: ColumnName = None) -> Response:
+async def column(corpus_id: str, request: Request, parts: Given, name: ColumnName = None) -> Response:
     """A column as little-endian float64, NaN where a number is missing; without a name the first."""
-    _let_in(request, parts)
-    _, values = _column(parts, corpus_id, name)
-    return Response(to_bytes(values), media_type="application/octet-stream")
+
+    def found() -> Response:
+        _let_in(request, parts)
+        _, values = _column(parts, corpus_id, name)
+        return Response(to_bytes(values), media_type="application/octet-stream")
+
+    return await parts.readings.run(request, found)
 
 
 @router.get("/{corpus_id}/table/plot", **shaped(ColumnPlot))
-def plot(
+async def plot(
     corpus_id: str,
+    request: Request,
     parts: Given,
     name: ColumnName = None,
     max_points: Annotated[int, Query(ge=10, le=5000)] = 400,
 ) -> Response:
     """A column as a plot of so many points shows it; without a name the first."""
+    return await parts.readings.run(request, partial(_plotted, parts, corpus_id, name, max_points))
+
+
+def _plotted(parts: Parts, corpus_id: str, name: str | None, max_points: int) -> Response:
     name, numbers = _column(parts, corpus_id, name)
     values = np.asarray(numbers)
     rows = np.arange(1, len(values) + 1)

@@ -31,6 +31,10 @@ class Parts:
     estimates: Turns = dataclasses.field(default_factory=lambda: Turns(1, 200, "estimates"))
     launches: Turns = dataclasses.field(default_factory=lambda: Turns(1, 200, "launches"))
     uploads: Turns = dataclasses.field(default_factory=lambda: Turns(2, 30, "uploads"))
+    """In which they arrive; each is then looked through at its turn in ``checks``."""
+    checks: Turns = dataclasses.field(default_factory=lambda: Turns(1, 32, "uploads"))
+    readings: Turns = dataclasses.field(default_factory=lambda: Turns(1, 300, "texts and tables"))
+    """Whole texts and tables, for those who ask for one; not behind uploads, which take seconds each."""
 
     def corpus(self, corpus_id: str) -> str:
         """The text of a corpus, built in or uploaded; LookupError for an unknown id."""

@@ -48,8 +48,8 @@ def marked(connection: Connection) -> list[UUID]:
     return list(connection.execute(found).scalars())
 
 
-def sweep(connection: Connection, run_id: UUID) -> bool:
-    """Delete some rows of a deleted run, and the run itself as the last; whether something is left."""
+def sweep(connection: Connection, run_id: UUID, *, at_last: bool = True) -> bool:
+    """Delete some rows of a deleted run, and ``at_last`` the run itself; whether something is left."""
     number = connection.execute(
         select(runs.c.number).where(runs.c.id == run_id, runs.c.deleted_at.is_not(None))
     ).scalar_one_or_none()
@@ -62,8 +62,9 @@ def sweep(connection: Connection, run_id: UUID) -> bool:
         left -= delete_some(connection, table, left, table.c.run == number)
         if left <= 0:
             return True
-    connection.execute(delete(runs).where(runs.c.number == number))
-    return False
+    if at_last:
+        connection.execute(delete(runs).where(runs.c.number == number))
+    return not at_last
 
 
 def _sweep_checkpoints(connection: Connection, run: int) -> bool:

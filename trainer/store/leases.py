@@ -24,8 +24,12 @@ class Leases:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
         self._heard: dict[UUID, tuple[int, float]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """From now on workers can be heard."""
+        self._began = self._clock()
 
     def started(self, run_id: UUID, attempt: int) -> None:
         """The attempt is to begin now."""
@@ -34,6 +38,12 @@ class Leases:
     def heard(self, run_id: UUID, attempt: int) -> None:
         """A report of the attempt was stored."""
         self._heard[run_id] = (attempt, self._clock())
+
+    def knocked(self, run_id: UUID, attempt: int) -> None:
+        """The attempt has something to say, and the database could not take it: it answers all the same."""
+        known, _ = self._heard.get(run_id, (attempt, 0.0))
+        if known == attempt:
+            self.heard(run_id, attempt)
 
     def forget(self, run_id: UUID) -> None:
         """The run is over."""

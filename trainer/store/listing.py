@@ -121,6 +121,6 @@ def _decode(cursor: str, order: str, direction: str) -> tuple[Any, int]:
         raise wrong
     if not isinstance(number, int) or not all(abs(n) < 2**63 for n in (number, value) if isinstance(n, int)):
         raise wrong
-    if isinstance(value, str) and "\x00" in value:
+    if isinstance(value, str) and ("\x00" in value or any("\ud800" <= sign <= "\udfff" for sign in value)):
         raise wrong
     return value, number

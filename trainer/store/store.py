@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 from uuid import UUID
 
@@ -37,7 +38,7 @@ from trainer.store import (
 )
 from trainer.store import runs as runs_
 from trainer.store.database import Database
-from trainer.store.errors import StoreError
+from trainer.store.errors import StoreAway, StoreError
 from trainer.store.leases import Leases
 from trainer.store.migrate import is_current, upgrade
 from trainer.store.owner import Claim, Ownership
@@ -74,6 +75,7 @@ class Store:
         """
         self._ownership = Ownership(self._database, claim)
         self._ownership.take()
+        self._leases.begin()  # to wait for another's end, and to migrate, may have taken minutes
 
     def claim_when_writing(self, claim: Claim) -> None:
         """The same at the first write, if there is one: a reader needs no claim. Raises as ``claim`` does."""
@@ -176,13 +178,16 @@ class Store:
             return self._leases.told(runs_.patch(connection, run_id, name, tags, binned))
 
     def delete_run(self, run_id: UUID) -> None:
-        """Delete the run for good. A small one leaves no row; what is left of a large one, ``sweep`` deletes.
+        """Delete the run for good. Of a small one its own row is left, of a large one more: for ``sweep``.
+
+        So whoever sweeps hears of every run that was deleted, and can remove what lies elsewhere.
 
         Raises RunNotFound, and Conflict while it is running.
         """
         with self._database.writing() as connection:
             deletion.mark(connection, run_id)
-        self.sweep(run_id)
+        with self._database.writing() as connection:
+            deletion.sweep(connection, run_id, at_last=False)
 
     def deleted(self) -> list[UUID]:
         """The deleted runs of which rows are left. Those that lay in the bin for a day are among them."""
@@ -319,7 +324,7 @@ class Store:
             BadReport: it contradicts itself, or the checkpoint's hash is wrong.
         """
         reports.check(report, checkpoint)
-        with self._database.writing(len(checkpoint or b"")) as connection:
+        with self._speaking(run_id, number), self._database.writing(len(checkpoint or b"")) as connection:
             reply, names = reports.accept(connection, self._names, run_id, number, token, report, checkpoint)
         self._names.remember(names)
         if report.end is None:
@@ -330,8 +335,17 @@ class Store:
 
     def authorize(self, run_id: UUID, number: int, token: str) -> None:
         """Check the token of a current attempt. Raises RunNotFound, BadToken, StaleAttempt."""
-        with self._database.reading() as connection:
+        with self._speaking(run_id, number), self._database.reading() as connection:
             reports.authorize(connection, run_id, number, token)
+
+    @contextmanager
+    def _speaking(self, run_id: UUID, number: int) -> Iterator[None]:
+        """A worker that says something answers, also while the database is away or full."""
+        try:
+            yield
+        except StoreAway:
+            self._leases.knocked(run_id, number)
+            raise
 
     def attempt_checkpoint(self, run_id: UUID, number: int, token: str) -> Checkpoint | None:
         """The newest checkpoint, for the worker that shows its attempt's token. Raises as ``accept`` does."""

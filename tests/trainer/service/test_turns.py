@@ -11,9 +11,12 @@ import httpx
 import pytest
 from fastapi import Request
 
+from tests.trainer.engine.test_local import until
 from trainer import config
+from trainer.corpora import UploadCheck
 from trainer.service.errors import Refused
 from trainer.service.turns import Turns
+from trainer.store import Store
 
 LAUNCH = {"config": {"model": {"name": "elman"}, "task": {"name": "adding", "length": 20}}}
 
@@ -25,13 +28,13 @@ class Counted:
         self.real, self.lock = real, threading.Lock()
         self.now = self.most = self.calls = 0
 
-    def __call__(self, *given: Any) -> Any:
+    def __call__(self, *given: Any, **named: Any) -> Any:
         with self.lock:
             self.now, self.calls = self.now + 1, self.calls + 1
             self.most = max(self.most, self.now)
         try:
             time.sleep(0.02)
-            return self.real(*given)
+            return self.real(*given, **named)
         finally:
             with self.lock:
                 self.now -= 1
@@ -51,8 +54,7 @@ def test_sixty_at_once_are_done_one_by_one_and_others_are_answered_meanwhile(
     threads = [threading.Thread(target=ask) for _ in range(60)]
     for thread in threads:
         thread.start()
-    while counted.calls < 5:
-        time.sleep(0.005)
+    until(lambda: counted.calls >= 5)
     assert client.get("/runs").status_code == 200
     assert counted.calls < 60, "the list of runs waited for all of them"
     for thread in threads:
@@ -60,6 +62,37 @@ def test_sixty_at_once_are_done_one_by_one_and_others_are_answered_meanwhile(
     assert len(codes) == 60
     assert all(code in (200, 201) for code in codes)
     assert (counted.most, counted.calls) == (1, 60)
+
+
+def test_tables_and_texts_are_read_and_sent_one_by_one(
+    client: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads arrive side by side; what is made of each takes many times its size."""
+    rows = "".join(f"{row},{row % 7}\n" for row in range(300))
+    first = client.post("/corpora", params={"table": True}, content=f"a,b\n{rows}").json()["id"]
+    checked = Counted(UploadCheck.finish)
+    monkeypatch.setattr(UploadCheck, "finish", lambda self: checked(self))
+    read = Counted(store.corpus_table)
+    monkeypatch.setattr(store, "corpus_table", read)
+    codes: list[int] = []
+
+    def upload(number: int) -> None:
+        rows = "".join(f"{row},{row % 7 + number}\n" for row in range(300))
+        codes.append(client.post("/corpora", params={"table": True}, content=f"a,b\n{rows}").status_code)
+
+    def look(path: str) -> None:
+        codes.append(client.get(f"/corpora/{first}/{path}").status_code)
+
+    paths = ("table", "table/plot", "table/column", "table/column?name=b")
+    asked = [(upload, number) for number in range(8)] + [(look, path) for path in 4 * paths]
+    threads = [threading.Thread(target=ask, args=(what,)) for ask, what in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(set(codes)) == [200, 201]
+    assert (checked.calls, read.calls) == (8, 16)
+    assert (checked.most, read.most) == (1, 1)
 
 
 class Gone(Request):

@@ -251,4 +251,6 @@ def test_a_run_can_be_deleted_out_of_the_bin(store: Store) -> None:
     run = binned(store)
     store.delete_run(run.id)
     assert store.runs(binned=True).total == 0
+    assert store.deleted() == [run.id]
+    store.sweep(run.id)
     assert rows(store)["runs"] == 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.trainer.store.making import end, post, queued, report, started
 from trainer.schema import End, RunState
-from trainer.store import Attempt, Conflict, StaleAttempt, Store
+from trainer.store import Attempt, Claim, Conflict, StaleAttempt, Store, StoreAway, StoreFull, reports
 from trainer.store.leases import FIRST_WORD_SECONDS, SILENCE_SECONDS, Leases
+from trainer.store.owner import Ownership
 
 
 class Clock:
@@ -65,6 +67,43 @@ def test_the_first_word_may_take_longer(store: Store, clock: Clock) -> None:
     assert silent_for(store, attempt) is None
     clock.now += 1
     assert silent_for(store, attempt) == SILENCE_SECONDS
+
+
+@pytest.mark.parametrize("error", [StoreAway("away"), StoreFull("full")])
+def test_a_worker_that_the_database_cannot_hear_answers_all_the_same(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else all runs would be said not to answer, and resumed without them, once a disk is full."""
+    attempt, silent = started(store), started(store)
+    post(store, attempt, report(0))
+    post(store, silent, report(0))
+
+    def away(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reports, "authorize", away)
+        for _ in range(3):
+            clock.now += SILENCE_SECONDS - 1
+            with pytest.raises(StoreAway):
+                store.authorize(attempt.run_id, attempt.number, attempt.token)
+            clock.now += SILENCE_SECONDS - 1
+            with pytest.raises(StoreAway):
+                post(store, attempt, report(1))
+            with pytest.raises(StoreAway):
+                store.authorize(attempt.run_id, 0, "of an earlier attempt")
+    assert store.run(attempt.run_id).silent_for is None
+    assert store.run(silent.run_id).silent_for == 6 * (SILENCE_SECONDS - 1)
+
+
+def test_a_service_that_waited_for_its_database_gives_workers_their_time(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = started(store)
+    store._leases.forget(attempt.run_id)  # as in the process of another service
+    monkeypatch.setattr(Ownership, "take", lambda _self: setattr(clock, "now", clock.now + 600))
+    store.claim(Claim.of_this_process(Path("/some/folder")))
+    assert silent_for(store, attempt) is None
 
 
 @pytest.mark.parametrize("hours", [-9, 9])

@@ -137,3 +137,10 @@ def forged(*parts: object) -> str:
 def test_a_cursor_that_was_not_given_out_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(BadCursor):
         store.runs(cursor=cursor)
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\ud800", "\udfff", "\udc80b"])
+def test_neither_is_one_with_a_text_that_no_database_takes(store: Store, name: str) -> None:
+    queued(store)
+    with pytest.raises(BadCursor):
+        store.runs(cursor=forged("name", "descending", name, 1), order="name")

@@ -96,15 +96,16 @@ def test_another_process_with_the_owners_pid_is_not_taken_for_it(opened: Opened)
     queued(opened(claim()))
 
 
-def test_a_clock_that_is_set_by_an_hour_takes_no_database_from_its_owner(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("hours", [-9, 9])
+def test_a_step_of_the_wall_clock_takes_nothing_from_the_owner(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    """psutil tells when a process began by the wall clock, and moves with it."""
+    """Linux tells a process's start in ticks; the boot's time, added to them, moves with the clock."""
     first = opened(claim())
-    began = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    real = psutil._pslinux.boot_time
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: real() + hours * 3600)
     with pytest.raises(StoreOwned):
-        opened(claim(data="/another/folder"))
+        opened(claim())
     queued(first)
 
 

@@ -81,6 +81,7 @@ def test_a_deleted_run_leaves_no_row_and_its_number_is_not_given_again(store: St
         store.delete_run(attempt.run_id)
     end(store, attempt)
     store.delete_run(attempt.run_id)
+    assert not store.sweep(attempt.run_id)
     with pytest.raises(RunNotFound):
         store.run(attempt.run_id)
     engine = create_engine(

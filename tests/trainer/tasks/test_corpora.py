@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.corpora import MAX_BYTES, CorpusError, UploadCheck, builtin_corpora, describe
+from trainer.corpora import MAX_BYTES, CorpusError, UploadCheck, builtin_corpora, describe, distinct
 
 GOOD = "It was a dark and stormy night; the rain fell in torrents. " * 50
 
@@ -171,3 +171,9 @@ def test_a_description_counts_characters_not_bytes() -> None:
     info = describe("id", "Été", "été" * 1_000)
     assert (info.characters, info.vocabulary, info.builtin) == (3_000, 2, False)
     assert len(info.preview) == 200
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 7, 100])
+def test_the_characters_of_a_text_are_found_part_by_part(at_once: int) -> None:
+    for text in ("", "a", "aбв😀 aб\n漢", "xyz" * 5):
+        assert distinct(text, at_once) == set(text)
