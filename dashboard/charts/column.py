@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from dashboard.charts.lines import as_line
 from dashboard.charts.style import base_figure, plain
 from trainer.schema import ColumnPlot
 
@@ -26,8 +27,7 @@ def column_figure(column: ColumnPlot, *, color: str, unit: str = "") -> go.Figur
     figure.add_scatter(
         x=column.rows,
         y=column.values,
-        mode="lines+markers" if len(column.rows) <= 60 else "lines",
-        marker={"size": 4},
+        **as_line(column.values, dots=len(column.rows) <= 60, size=4),
         line={"color": color, "width": 1.5},
         connectgaps=False,
         name=plain(name),

@@ -64,6 +64,8 @@ def told(reading: TableReading) -> str:
         parts.append(f"units: {units}")
     if reading.titles:
         parts.append(f"{many(reading.titles, 'line')} above them passed over")
+    if reading.footers:
+        parts.append(f"{many(reading.footers, 'line')} below them passed over")
     if reading.comments:
         parts.append(f"{many(reading.comments, 'comment line')} passed over")
     if reading.missing:

@@ -380,6 +380,7 @@ def make_app(fake: FakeService) -> FastAPI:
             header=True,
             units={columns[0]: "mm"},
             comments=2,
+            footers=1,
             missing=["", "NA"],
             columns=columns,
             left_out={"town": "line 2 has 'Bonn'"},

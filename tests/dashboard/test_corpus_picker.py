@@ -115,6 +115,7 @@ def test_how_a_table_was_read_is_told_before_launch(open_page: Open) -> None:
         "no thousands sign",
         "names above the numbers",
         "units: sunspots in mm",
+        "1 line below them passed over",
         "2 comment lines passed over",
         "missing: empty cells, “NA”",
         "Left out: “town”, line 2 has 'Bonn'",

@@ -28,6 +28,8 @@ class TableReading(Wire):
     """What stands under the names, by column."""
     titles: int = 0
     """Lines above the names that were passed over."""
+    footers: int = 0
+    """Lines under the numbers that were passed over, such as a sum."""
     comments: int = 0
     """Comment lines that were passed over."""
     missing: list[str] = []

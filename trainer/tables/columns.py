@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +15,14 @@ from trainer.tables.numerals import MINUS, MISSING, NUMERIC, SHAPING, Meaning, m
 
 Flags = npt.NDArray[np.bool_]
 
-_CLOCKS = (r"^([01]?[0-9]|2[0-3])[.][0-5][0-9]$", r"^(0?[1-9]|[12][0-9]|3[01])[.](0[1-9]|1[0-2])$")
+_CLOCKS = (
+    (r"^([01]?[0-9]|2[0-3])[.][0-5][0-9]$", ""),
+    (r"^(0?[1-9]|[12][0-9]|3[01])[.](0[1-9]|1[0-2])$", ""),
+    (r"^(0?[1-9]|[12][0-9]|3[01])[.](0?[1-9]|1[0-2])$", r"[.]1[0-2]$"),
+    (r"^(0?[1-9]|1[0-2])[.](1[5-9]|20)[0-9][0-9]$", r"^(0|1[0-2])"),
+    (r"^(1[5-9]|20)[0-9][0-9][.](0[1-9]|1[0-2])$", ""),
+)
+"""12.30, 24.12, 1.12, 12.1990 and 1990.12: what every cell is like, and some cell."""
 _WORDS = pa.array(sorted(MISSING))
 
 
@@ -55,9 +63,19 @@ class Cells(NamedTuple):
         return int(np.argmax(self.codes == code))
 
     def is_clock(self) -> bool:
-        """Whether every number may be a time of day (12.30) or a day of a month (24.12.) as well."""
+        """Whether every number may be a time of day, a day of a month or a month of a year as well."""
         numeric = self.text.filter(pa.array(self.codes >= 0))
-        return any(pc.all(pc.match_substring_regex(numeric, pattern)).as_py() for pattern in _CLOCKS)
+        return any(
+            pc.all(pc.match_substring_regex(numeric[:100], every)).as_py()  # which is quick to say no
+            and pc.all(pc.match_substring_regex(numeric, every)).as_py()
+            and pc.any(pc.match_substring_regex(numeric, some)).as_py()
+            for every, some in _CLOCKS
+        )
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether numbers begin with zeros, as 07.30 does."""
+        return any(re.match(r"[+-]?z9", self.shapes[code]) for code, found in self.meanings() if found)
 
     def missing_words(self) -> dict[str, int]:
         """Words that stand for a missing number, with how often; an empty cell counts as ``""``."""

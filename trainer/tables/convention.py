@@ -59,6 +59,8 @@ class _Evidence(NamedTuple):
     """One cell of each column whose sign may be the decimal or the thousands sign."""
     spaced: bool
     """Whether thousands are set apart by spaces or apostrophes, so that no comma or point does."""
+    clocks: set[str]
+    """Signs of columns that may be times or dates; empty where other columns of numbers are there to read."""
 
 
 class Undecided(Exception):  # noqa: N818  becomes a TableError where lines are known
@@ -92,6 +94,8 @@ def decide(columns: Sequence[Cells], separator: str | None, choice: Choice) -> C
 def _evidence(columns: Sequence[Cells]) -> _Evidence:
     votes: dict[str, list[Place]] = {sign: [] for sign in DECIMALS}
     unsure, spaced = [], False
+    clocks: set[str] = set()
+    others = False
     for place, cells in enumerate(columns):
         if not cells.is_numeric:
             continue
@@ -103,12 +107,15 @@ def _evidence(columns: Sequence[Cells]) -> _Evidence:
                 certain.setdefault(str(found[0].wants), code)
             elif found:
                 either.setdefault(str(found[0].decimal), code)
-        if not cells.is_clock():
-            for sign in DECIMALS:
-                if sign in certain:
-                    votes[sign].append(Place(place, cells.first(certain[sign])))
+        is_clock = cells.is_clock()
+        others |= not is_clock or cells.is_padded
+        for sign in DECIMALS:
+            if sign in certain and is_clock:
+                clocks.add(sign)
+            elif sign in certain:
+                votes[sign].append(Place(place, cells.first(certain[sign])))
         unsure += [(Place(place, cells.first(code)), sign) for sign, code in either.items()]
-    return _Evidence(votes, unsure, spaced)
+    return _Evidence(votes, unsure, spaced, set() if others else clocks)
 
 
 def _decimal(
@@ -128,7 +135,7 @@ def _decimal(
         return (POINT if by_point else COMMA), False
     signs = {sign for _, sign in found.unsure}
     if not signs:
-        return None, False
+        return (next(iter(found.clocks)) if len(found.clocks) == 1 else None), False
     if separator == COMMA and POINT in signs and _is_fixed(columns):
         return POINT, False  # 20.250,21.375: where commas separate cells, they are hardly decimal signs
     if len(signs) == 1:

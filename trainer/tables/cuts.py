@@ -6,13 +6,13 @@ import enum
 import re
 from collections.abc import Sequence
 
-from trainer.tables.numerals import COMMA, POINT, is_numeric
+from trainer.tables.numerals import COMMA, POINT, is_numeric, meanings, shape
 
 _LAST = re.compile(r"[^\s;|€$£¥(]*$")
 _FIRST = re.compile(r"^[^\s;|€$£¥%)]*")
 _DIGITS = re.compile(r"\d+(?:[eE][+-]?\d+)?")
-_GROUP = re.compile(r"\d{3}(?:[.]\d*)?")
-_LEADING = re.compile(r"[+-]?[1-9]\d{0,2}")
+MOST_GROUPS = 6
+"""Of a number, between its commas."""
 
 
 class Cut(enum.Enum):
@@ -53,19 +53,31 @@ def cut_of(
 
 def _is_piece(body: Sequence[Sequence[str]], place: int) -> bool:
     """Whether the cells at a place and after it read as one number in most rows."""
-    points = any(POINT in cell and is_numeric(cell) for row in body for cell in row)
-    if points:  # then commas can only set thousands apart, in each row
-        return all(_is_group(row[place], row[place + 1]) for row in body)
+    if any(
+        _has_decimal_point(cell) for row in body for cell in row
+    ):  # then commas can only set thousands apart, in each row
+        return all(_is_group(row, place) for row in body)
     joined = sum(_is_joined(row[place], row[place + 1]) for row in body)
     return 2 * joined >= len(body)
+
+
+def _has_decimal_point(cell: str) -> bool:
+    """Whether its points are no thousands signs: 1.5, but not 1.500."""
+    found = meanings(shape(cell) or "") if POINT in cell else ()
+    return bool(found) and all(meaning.decimal == POINT for meaning in found)
 
 
 def _is_joined(left: str, right: str) -> bool:
     return is_numeric(_last(left)) and _DIGITS.fullmatch(_first(right)) is not None
 
 
-def _is_group(left: str, right: str) -> bool:
-    return _LEADING.fullmatch(_last(left)) is not None and _GROUP.fullmatch(_first(right)) is not None
+def _is_group(row: Sequence[str], place: int) -> bool:
+    """Whether the cells from a place on read as one number in groups: 1,033 or 8,79,263.5."""
+    for end in range(place + 2, min(len(row), place + MOST_GROUPS) + 1):
+        whole = COMMA.join([_last(row[place]), *row[place + 1 : end - 1], _first(row[end - 1])])
+        if any(meaning.thousands == COMMA for meaning in meanings(shape(whole) or "")):
+            return True
+    return False
 
 
 def _holds(body: Sequence[Sequence[str]], place: int, sign: str) -> bool:

@@ -7,7 +7,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from trainer.tables.cuts import Cut, cut_of
@@ -25,12 +25,18 @@ AGREEING = 0.7
 """Share of these lines that must have the same number of cells."""
 MAX_UNIT_ROWS = 3
 """Rows of units and the like under the names."""
+MAX_TITLES = 20
+"""Rows above the names that are looked at."""
+MANY = 10
+"""Rows that tell what a column holds."""
 ONE_COLUMN = "\x1f"
 """A separator that no file holds: a line is a cell."""
 
 _SEP_LINE = re.compile(r'\s*"?sep=(\\t|[^\n"])"?[;,\t]*[ \t]*(?:\n|$)', re.IGNORECASE)
 _BLANK = re.compile(r"^ +$", re.MULTILINE)
 _SPREADSHEET_ERROR = r"(?:N/?A|NV|ND|[A-Z]+(?:/0)?[!?])(?![^\s;,|\"])"
+_RULE = re.compile(r"(?::?[-=]{2,}:?)?")
+"""A cell of a line that is drawn under the names."""
 _COMMENT = re.compile(rf"^[ \t]*(?:#(?!{_SPREADSHEET_ERROR})|//)[^\n]*", re.MULTILINE | re.IGNORECASE)
 
 
@@ -81,7 +87,7 @@ def layout_of(text: str, separator: str | None, in_numbers: set[str]) -> Layout:
     text, comments = _without_comments(text)
     head = _head(text)
     declared = separator or said
-    shape = _declared_shape(head, declared) if declared else _best(head, in_numbers)
+    shape = _declared_shape(head, declared, separator is not None) if declared else _best(head, in_numbers)
     _refuse_wide(shape)
     return _with_header(text, shape, comments)
 
@@ -185,13 +191,17 @@ def _shape(head: str, separator: str) -> Shape | None:
     return Shape(separator, width, agreeing / len(rows), rows)
 
 
-def _declared_shape(head: str, separator: str) -> Shape:
+def _declared_shape(head: str, separator: str, is_users: bool) -> Shape:
+    """By the separator that the user, or else the file's first line, names; numbers stay whole."""
     shape = _shape(head, separator)
     if shape is None:
         raise TableError("the file has no rows", "upload a CSV file: one line for each timestep")
     cut = _cut(head, shape, [])
-    if cut not in (None, Cut.POSSIBLE):
-        raise _cuts(shape, cut)
+    named = cut is Cut.LIKELY and any(
+        len(row.cells) == shape.width and all(map(is_word, row.cells)) for row in shape.rows
+    )
+    if cut not in (None, Cut.POSSIBLE) and not (named and is_users):
+        raise _cuts(shape, cut, is_declared=True)
     return shape
 
 
@@ -250,13 +260,14 @@ def _cut(head: str, shape: Shape, others: list[str]) -> Cut | None:
     return cut_of([row.cells for row in shape.rows], shape.width, others, spaced)
 
 
-def _cuts(shape: Shape, cut: Cut) -> TableError:
+def _cuts(shape: Shape, cut: Cut, is_declared: bool = False) -> TableError:
     row = next(row for row in reversed(shape.rows) if len(row.cells) == shape.width)
+    other = "" if is_declared else " or the separator (separator=comma)"
     return TableError(
         f"the comma may separate cells or stand in numbers: line {row.line} has "
         f"{shown(','.join(row.cells))}, and {cut.value}",
-        "declare the decimal sign (decimal=comma) or the separator (separator=comma), or give each column "
-        "its name in a first line, or save the file with cells separated by semicolons",
+        f"declare the decimal sign (decimal=comma){other}, or give each column its name in "
+        "a first line, or save the file with cells separated by semicolons",
     )
 
 
@@ -309,6 +320,8 @@ def _with_header(text: str, shape: Shape, comments: list[tuple[int, str]]) -> La
     rows = shape.rows
     start = next((place for place, row in enumerate(rows) if len(row.cells) >= least), len(rows))
     body = rows[start:]
+    if (passed := _lines_of_titles(body, numeric)) > 0:
+        start, body = start + passed, body[passed:]
     titles = start
     names: list[str] | None = None
     units: list[str] = []
@@ -316,6 +329,9 @@ def _with_header(text: str, shape: Shape, comments: list[tuple[int, str]]) -> La
     if body and _is_header(body, numeric):
         names, above = body[0].cells, body[0].line
         for row in body[1 : 1 + MAX_UNIT_ROWS]:
+            if all(map(_RULE.fullmatch, row.cells)) and any(row.cells):
+                above = row.line
+                continue
             if not _is_units(row, numeric):
                 break
             units, above = units or row.cells, row.line
@@ -338,12 +354,51 @@ def _is_header(rows: Sequence[Row], numeric: Sequence[bool]) -> bool:
     cells = rows[0].cells
     over_numbers = [cell for cell, is_column in zip(cells, numeric, strict=False) if is_column]
     if any(is_word(cell) for cell in over_numbers):
-        return all(cell.isdigit() or not is_numeric(cell) for cell in over_numbers)
+        named = all(cell.isdigit() or not is_numeric(cell) for cell in over_numbers)
+        return named or _has_corner(rows)
+    if (
+        over_numbers
+        and all(map(is_numeric, over_numbers))
+        and (_has_corner(rows) or _are_years(rows, numeric))
+    ):
+        return True  # numbers that are names: years, depths, stations
     if any(map(is_numeric, cells)) or not any(map(is_word, cells)):
         return False
     below = rows[1].cells if len(rows) > 1 else []
     alike = [_pattern(a) == _pattern(b) for a, b in zip(cells, below, strict=False) if re.search(r"\d", a)]
     return not any(alike)
+
+
+def _lines_of_titles(rows: Sequence[Row], numeric: Sequence[bool]) -> int:
+    """Rows such as Latitude;52.5 above one that names each column of numbers in words; 0 without one."""
+    for place, row in enumerate(rows[:MAX_TITLES]):
+        over_numbers = [cell for cell, is_column in zip(row.cells, numeric, strict=False) if is_column]
+        if place == 0 and _is_header(rows, numeric):
+            return 0
+        if over_numbers and all(map(is_word, over_numbers)) and _has_corner(rows[place:]):
+            return place
+        if not is_word(row.cells[0]) or re.search(r"\d", row.cells[0]):
+            return 0
+    return 0
+
+
+def _has_corner(rows: Sequence[Row]) -> bool:
+    """Whether the first cell of the first row is a word, or empty, above dates or numbers alone."""
+    corner, below = rows[0].cells[0], [row.cells[0] for row in rows[1:] if row.cells[0]]
+    if re.search(r"\d", corner) or len(below) < MANY or not all(re.search(r"\d", cell) for cell in below):
+        return False
+    return is_word(corner) or (not corner and len(below) == len(rows) - 1)
+
+
+def _are_years(rows: Sequence[Row], numeric: Sequence[bool]) -> bool:
+    """Whether the first row has one year after another above columns of numbers, as no other row does."""
+
+    def rise(row: Row) -> bool:
+        cells = [cell for cell, is_column in zip(row.cells, numeric, strict=False) if is_column]
+        years = [int(cell) for cell in cells if re.fullmatch(r"(?:1[5-9]|2[01])\d\d", cell)]
+        return len(years) == len(cells) > 1 and all(b - a == 1 for a, b in pairwise(years))
+
+    return rise(rows[0]) and not any(map(rise, rows[1:]))
 
 
 def _pattern(cell: str) -> str:

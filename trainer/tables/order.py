@@ -17,19 +17,33 @@ CYCLES = frozenset({6, 7, 11, 12, 23, 24, 28, 29, 30, 31, 51, 52, 53, 59, 60, 36
 
 def counts(values: Numbers) -> bool:
     """Whether a column only counts: row numbers, years (also one for many rows), seconds, Excel's days."""
-    present = values[~np.isnan(values)]
+    at = np.flatnonzero(~np.isnan(values))
+    present = values[at]
     steps = np.diff(present)
     if not len(steps):
         return False
     whole = bool(np.all(present == np.floor(present)))
+    if np.all(steps <= 0):  # the newest first
+        present, steps = -present, -steps
     if np.all(steps > 0):
-        return whole or _even(steps)
+        return whole or _even(steps) or _even(steps / np.diff(at))
+    if np.all(steps >= 0) and not whole and _is_rounded_line(at, present, steps):
+        return True
     return whole and (_in_stairs(steps) or _in_cycles(present, steps))
 
 
 def _even(steps: Numbers) -> bool:
     usual = float(np.median(steps))
     return float(np.mean(np.abs(steps - usual) <= EVEN * usual)) >= MOSTLY
+
+
+def _is_rounded_line(at: npt.NDArray[np.int64], present: Numbers, steps: Numbers) -> bool:
+    """A line whose steps are smaller than the last digit that is written: 0.0, 0.1, 0.1, 0.2."""
+    if not np.any(steps > 0):
+        return False
+    unit = float(steps[steps > 0].min())
+    slope = (present[-1] - present[0]) / (at[-1] - at[0])
+    return float(np.abs(present - present[0] - slope * (at - at[0])).max()) <= 1.01 * unit
 
 
 def _in_stairs(steps: Numbers) -> bool:

@@ -6,16 +6,18 @@ import dataclasses
 import threading
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from trainer.schema import TableReading
 from trainer.tables.columns import Cells, Flags, judged, numbers
 from trainer.tables.convention import Choice, Convention, Undecided, decide, undecided
 from trainer.tables.errors import TableError, shown
 from trainer.tables.layout import ONE_COLUMN, SEPARATORS, Layout, layout_of, looks_like_table
-from trainer.tables.numerals import APOSTROPHE, COMMA, POINT, SPACE, is_numeric
+from trainer.tables.numerals import APOSTROPHE, COMMA, POINT, SPACE, is_numeric, meanings, shape
 from trainer.tables.order import counts
 from trainer.tables.rows import Body
 
@@ -66,6 +68,8 @@ def read_table(
         body = Body(layout)
         names = _names(layout)
         columns = [judged(column) for column in body.columns]
+        if separator is None:
+            _refuse_split_thousands(columns, names, body)
         convention = _convention(columns, names, body, choice)
         table = _table(columns, names, body, convention)
     return dataclasses.replace(table, reading=table.reading.model_copy(update={"encoding": encoding}))
@@ -124,6 +128,29 @@ def _refuse_columns_between_spaces(cells: Cells, body: Body) -> None:
         )
 
 
+def _refuse_split_thousands(columns: Sequence[Cells], names: Sequence[str], body: Body) -> None:
+    """998 and an empty cell on one line, 1 and 002 on another: commas set thousands apart within a number."""
+    if body.layout.separator != COMMA:
+        return
+    for left, right in pairwise(range(len(columns))):
+        numbers_of, groups = columns[left], columns[right].text
+        filled = groups.to_numpy(zero_copy_only=False) != ""
+        if not filled.any() or filled.all() or not numbers_of.is_numeric:
+            continue
+        where = pa.array(filled)
+        pairs = ((groups, "^[0-9]{3}([.][0-9]*)?$"), (numbers_of.text, "^[+-]?[1-9][0-9]{0,2}$"))
+        if all(pc.all(pc.match_substring_regex(text.filter(where), form)).as_py() for text, form in pairs):
+            row = int(np.argmax(filled))
+            line = body.lines([row])[row]
+            whole = f"{numbers_of.text[row].as_py()},{groups[row].as_py()}"
+            raise TableError(
+                f"line {line} has {shown(whole)}, which may be one number or two cells: "
+                f"{shown(names[right])} is empty on other lines and has three digits on each such line",
+                "put quotation marks around numbers that hold a comma, or declare the separator "
+                "(separator=comma) where they hold none",
+            )
+
+
 def _table(columns: Sequence[Cells], names: Sequence[str], body: Body, convention: Convention) -> Table:
     found = [_Column(name, cells, convention) for name, cells in zip(names, columns, strict=True)]
     found = [column for column in found if not column.is_padding(body.layout)]
@@ -135,7 +162,7 @@ def _table(columns: Sequence[Cells], names: Sequence[str], body: Body, conventio
         raise _no_numbers(found, others, lines)
     usable.sort(key=lambda column: counts(column.values))
     kept = {column.name: array("d", column.values[:end].tobytes()) for column in usable}
-    return Table(kept, others, _told(body.layout, convention, usable, others, names, end))
+    return Table(kept, others, _told(body.layout, convention, usable, others, names, end, body.ends))
 
 
 class _Column:
@@ -175,8 +202,14 @@ class _Column:
 
     def _reason(self, cell: str) -> str:
         """Why a number is none here."""
-        if not is_numeric(cell) or self.convention.decimal is None:
+        if not is_numeric(cell):
             return ""
+        if self.convention.decimal is None and self.cells.is_clock():
+            return ", which may be a time or a date: where it is a number, declare the decimal sign"
+        if self.convention.decimal is None:
+            return ""
+        if self.convention.contested and len(meanings(shape(cell) or "")) > 1:
+            return ", which is another number by each of the two decimal signs in the file"
         return f", and the file's decimal sign is the {_NAMES[self.convention.decimal]}"
 
 
@@ -205,6 +238,7 @@ def _told(
     others: Mapping[str, str],
     names: Sequence[str],
     rows: int,
+    ends: tuple[int, int],
 ) -> TableReading:
     separators = {sign: name for name, sign in SEPARATORS.items()}
     words: dict[str, int] = {}
@@ -221,7 +255,8 @@ def _told(
         thousands=_NAMES.get(convention.thousands or ""),
         header=layout.names is not None,
         units={name: unit for name, unit in units.items() if unit},
-        titles=layout.titles,
+        titles=layout.titles + ends[0],
+        footers=ends[1],
         comments=layout.comments,
         missing=sorted(words),
         columns=[column.name for column in usable],

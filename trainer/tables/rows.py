@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv as pacsv
 
+from trainer.tables.ends import foreign_ends
 from trainer.tables.errors import TableError
 from trainer.tables.layout import Layout, rows_of
 from trainer.tables.numerals import COMMA
@@ -23,13 +24,18 @@ class Body:
         """Raises TableError where rows do not fit each other."""
         self.layout = layout
         self._text = _below(layout)
-        self.columns = self._read()
+        columns = self._read()
+        above, below = foreign_ends(columns)
+        self.ends = (0 if layout.names else above, below)
+        """Rows passed over, at the beginning and at the end."""
+        kept = len(columns[0]) - sum(self.ends)
+        self.columns = [column.slice(self.ends[0], kept) for column in columns]
 
     def lines(self, rows: Sequence[int]) -> dict[int, int]:
         """The line of the file on which each of these rows begins or, where a cell holds lines, ends."""
         wanted = set(rows)
         found: dict[int, int] = {}
-        for number, row in enumerate(rows_of(self._text, self.layout.separator)):
+        for number, row in enumerate(rows_of(self._text, self.layout.separator), start=-self.ends[0]):
             if number in wanted:
                 found[number] = row.line + self.layout.above
                 if len(found) == len(wanted):

@@ -15,3 +15,13 @@ def test_numbers_stand_over_their_rows_with_gaps_where_they_are_missing() -> Non
     assert figure.layout.yaxis.title.text == "rain (mm)"
     assert figure.layout.yaxis.rangemode == "normal"
     assert figure.layout.height
+
+
+def test_a_number_between_two_missing_ones_has_a_dot_however_long_the_column_is() -> None:
+    values: list[float | None] = [float(n) for n in range(100)]
+    values[40] = values[42] = None
+    [line] = column_figure(
+        ColumnPlot(name="rain", rows=list(range(1, 101)), values=values), color="#0072b2"
+    ).data
+    assert "markers" in line.mode
+    assert [place for place, size in enumerate(line.marker.size) if size] == [41]

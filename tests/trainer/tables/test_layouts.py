@@ -131,3 +131,54 @@ def test_a_rising_series_that_is_no_axis_keeps_its_place() -> None:
 def test_names_in_a_comment_right_above_the_numbers_are_names() -> None:
     text = "# day, level\n" + "".join(f"{n},{value:.2f}\n" for n, value in enumerate(WAVE))
     assert list(read_table(text).numbers) == ["level", "day"]
+
+
+def test_an_axis_that_falls_has_gaps_or_is_rounded_comes_last_as_well() -> None:
+    axes = {
+        "newest first": [f"{2020 - n / 12:.4f}" for n in range(60)],
+        "years back": [2020 - n for n in range(60)],
+        "gaps": [f"{n / 8:.3f}" if n % 3 else "" for n in range(60)],
+        "rounded": [f"{n * 0.04:.1f}" for n in range(60)],
+    }
+    for name, axis in axes.items():
+        rows = "".join(f"{at};{300 + n % 13 * 1.5}\n" for n, at in enumerate(axis))
+        assert list(read_table(f"{name};level\n{rows}").numbers) == ["level", name]
+
+
+@pytest.mark.parametrize("begins", [5, 450])
+def test_commas_within_numbers_are_noticed_where_an_empty_column_follows(begins: int) -> None:
+    """998,, and then 1,002: also where that comes after the first few hundred lines."""
+    rows = [f"2024,{n % 90 + 900}," if n < begins else f"2024,1,{n % 90:03d}" for n in range(500)]
+    error = refused("year,visitors,note\n" + "\n".join(rows))
+    assert f"line {begins + 2} has '1,{begins % 90:03d}'" in error.problem
+    assert "separator=comma" in error.remedy
+    read_table("year,visitors,note\n" + "\n".join(rows), separator=",")
+
+
+def test_a_column_that_is_empty_at_times_is_read_beside_others() -> None:
+    rows = [f"2024,{n % 90 + 900},{n % 40 if n % 3 else ''}" for n in range(90)]
+    assert {"visitors", "note"} <= set(read_table("year,visitors,note\n" + "\n".join(rows)).numbers)
+
+
+def test_spaced_names_and_the_comma_declared_are_believed() -> None:
+    """A remedy that is told is one that works."""
+    text = "low, high\n" + "".join(f"{n % 9 + 11},{n % 7 + 21}\n" for n in range(50))
+    assert "separator=comma" in refused(text).remedy
+    assert list(read_table(text, separator=",").numbers) == ["low", "high"]
+    with pytest.raises(TableError) as caught:
+        read_table("day,level\n" + "".join(f"{n}.1.,{n % 9},{n % 7}\n" for n in range(50)), separator=",")
+    assert "separator=comma" not in caught.value.remedy
+
+
+def test_german_thousands_with_a_decimal_comma_are_not_cut_without_a_name_above_them() -> None:
+    refused("1.000,0\n" * 40 + "999,9\n" * 20)
+    whole = "".join(f"{n % 3 + 1}.{n:03d},{n % 10}\n" for n in range(50))
+    refused(whole)
+    table = read_table(whole, Choice(decimal="comma"))
+    assert list(table.numbers["column 1"])[:3] == [1000.0, 2001.1, 3002.2]
+
+
+def test_indian_thousands_are_not_cut_into_columns() -> None:
+    """Nor where some numbers are too small to have any."""
+    cells = [f"{n % 8 + 1},{n % 90:02d},{n * 7 % 1000:03d}.58" for n in range(40)]
+    assert "comma" in refused("\n".join(["Temp", *cells, *["0.00"] * 9])).problem

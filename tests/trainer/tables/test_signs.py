@@ -108,3 +108,28 @@ def test_a_column_judged_at_once_has_the_shapes_of_its_cells_one_by_one() -> Non
     found = judged(pa.array(cells))
     for cell, code in zip(cells, found.codes, strict=True):
         assert shape(cell.strip()) == (None if code < 0 else found.shapes[code])
+
+
+@pytest.mark.parametrize("above", ["pH", "when,pH"])
+def test_small_decimals_that_might_be_times_are_numbers_where_nothing_else_is(above: str) -> None:
+    cells = [f"{7 + n % 2}.{10 + n % 40}" for n in range(60)]
+    days = "2024-01-01," if "," in above else ""
+    table = read_table(above + "\n" + "".join(f"{days}{cell}\n" for cell in cells))
+    assert list(table.numbers["pH"]) == [float(cell) for cell in cells]
+
+
+@pytest.mark.parametrize(
+    "date", ["{m:02d}.{y}", "{m}.{y}", "{y}.{m:02d}", "{d}.{m}", "{d:02d}.{m:02d}", "{h:02d}.{d:02d}"]
+)
+def test_dates_and_times_with_points_do_not_decide_the_decimal_sign(date: str) -> None:
+    """01.1990 beside 1,100: the point in the date says nothing of the comma."""
+    dates = [date.format(m=n % 12 + 1, d=n % 28 + 1, y=1990 + n // 12, h=n % 24) for n in range(60)]
+    pairs = list(enumerate(dates))
+    table = read_table("when;x\n" + "".join(f"{at};{n % 9 + 1},{n % 7}\n" for n, at in pairs))
+    assert list(table.numbers) == ["x"]
+    assert table.numbers["x"][1] == 2.1
+    with pytest.raises(TableError, match="'1,100', which is 1100 if"):
+        read_table("when;x\n" + "".join(f"{at};{n % 9 + 1},{100 + n}\n" for n, at in pairs))
+    table = read_table("when;x\n" + "".join(f"{at};{n % 9}\n" for n, at in pairs))
+    assert list(table.numbers) == ["x"]
+    assert "time or a date" in table.others["when"]
