@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from trainer.tables.arrow import pa, pc
 from trainer.tables.numerals import MINUS, MISSING, NUMERIC, SHAPING, Meaning, meanings
 
 Flags = npt.NDArray[np.bool_]
@@ -23,7 +22,6 @@ _CLOCKS = (
     (r"^(1[5-9]|20)[0-9][0-9][.](0[1-9]|1[0-2])$", ""),
 )
 """12.30, 24.12, 1.12, 12.1990 and 1990.12: what every cell is like, and some cell."""
-_WORDS = pa.array(sorted(MISSING))
 
 
 class Cells(NamedTuple):
@@ -93,7 +91,9 @@ def judged(column: Any) -> Cells:
     codes = np.full(len(text), -1, dtype=np.int32)
     codes[is_numeric] = coded.indices.to_numpy(zero_copy_only=False)
     missing = np.zeros(len(text), dtype=bool)
-    missing[~is_numeric] = _flags(pc.is_in(pc.utf8_lower(text.filter(pc.invert(numeric))), _WORDS))
+    missing[~is_numeric] = _flags(
+        pc.is_in(pc.utf8_lower(text.filter(pc.invert(numeric))), pa.array(sorted(MISSING)))
+    )
     counts = np.bincount(codes[is_numeric], minlength=len(coded.dictionary))
     return Cells(text, missing, codes, coded.dictionary.to_pylist(), counts)
 

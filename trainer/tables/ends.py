@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow.compute as pc
-
+from trainer.tables.arrow import pc
 from trainer.tables.numerals import is_word
 
 MOST = 10

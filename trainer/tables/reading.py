@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from trainer.schema import TableReading
+from trainer.tables.arrow import pa, pc
 from trainer.tables.columns import Cells, Flags, judged, numbers
 from trainer.tables.convention import Choice, Convention, Undecided, decide, undecided
 from trainer.tables.errors import TableError, shown

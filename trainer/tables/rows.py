@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
-from pyarrow import csv as pacsv
-
+from trainer.tables.arrow import pa, pacsv
 from trainer.tables.ends import foreign_ends
 from trainer.tables.errors import TableError
 from trainer.tables.layout import Layout, rows_of

@@ -6,9 +6,8 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 
-import pyarrow as pa
-
 from trainer.schema import TableReading
+from trainer.tables.arrow import pa
 from trainer.tables.reading import Table
 
 
