@@ -99,9 +99,16 @@ def test_the_recordings_are_played_in_the_browser(
     page.wait_for_selector(PLOT)
     name = "document.querySelector('.unfold-plot').data.find((d) => d.uid === 'chosen').name"
     assert page.evaluate(name) == "step 60"
-    page.get_by_text("Play").click()
     seen = set()
-    until(lambda: seen.add(page.evaluate(name)) or len(seen) > 1, "another recording")
+
+    def plays() -> bool:
+        page.get_by_text("Play").click()  # again, where the plot was being drawn at the first click
+        for _ in range(20):
+            seen.add(page.evaluate(name))
+            page.wait_for_timeout(100)
+        return len(seen) > 1
+
+    until(plays, "another recording")
 
 
 def test_a_view_without_meaning_says_why(

@@ -172,17 +172,35 @@ def test_launch_watch_zoom_stop_resume_compare_share_delete(
     unfold.api.post(f"/runs/{doomed['id']}/stop")
     until(lambda: state(unfold, doomed["id"]) not in ("queued", "running"), "the end of the doomed run")
     page.goto(f"{unfold.url}/runs?search={doomed['name'].split(',')[0]}")
+    tick_first(page)
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    until(lambda: doomed["id"] not in {run["id"] for run in runs(unfold)}, "the way into the bin")
+    page.goto(f"{unfold.url}/run?run={doomed['id']}")
+    expect(page.get_by_text("in the bin, and will be deleted")).to_be_visible()
+
+    # Out of the bin and back into it; then the bin is emptied, and it is gone for good.
+    page.goto(f"{unfold.url}/runs?bin=true")
+    tick_first(page)
+    page.get_by_role("button", name="Put back").click()
+    until(lambda: doomed["id"] in {run["id"] for run in runs(unfold)}, "the way out of the bin")
+    unfold.api.patch(f"/runs/{doomed['id']}", json={"binned": True})
+    page.goto(f"{unfold.url}/runs?bin=true")
+    page.get_by_role("button", name="Empty bin").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    until(lambda: unfold.api.get(f"/runs/{doomed['id']}").status_code == 404, "the end of the bin's run")
+    page.goto(f"{unfold.url}/run?run={doomed['id']}")
+    expect(page.get_by_text("This run is not here")).to_be_visible()
+
+
+def tick_first(page: Page) -> None:
+    """Tick the first row of the table of runs: its box is painted on a canvas."""
     table = page.get_by_test_id("data-grid-canvas").first
     table.wait_for()
     page.wait_for_timeout(500)
     grid = table.bounding_box()
     assert grid is not None
-    page.mouse.click(grid["x"] + 20, grid["y"] + 54)  # the first row's box, painted on a canvas
-    page.get_by_role("button", name="Delete").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    until(lambda: doomed["id"] not in {run["id"] for run in runs(unfold)}, "the deletion")
-    page.goto(f"{unfold.url}/run?run={doomed['id']}")
-    expect(page.get_by_text("This run is not here")).to_be_visible()
+    page.mouse.click(grid["x"] + 20, grid["y"] + 54)
 
 
 def test_a_run_name_is_text_on_every_page(unfold: Unfold, visit: Callable[[], Visit]) -> None:
