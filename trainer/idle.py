@@ -29,7 +29,29 @@ MORE_THAN = {"model.state_parts": "a network whose state has several parts, such
 
 def idle_in_run(catalog: Catalog, config: RunConfig) -> list[FieldError]:
     """The settings of a valid configuration that have no effect, though they are not at their defaults."""
-    return _told(*of_run(catalog, config))
+    schemas, values, known = of_run(catalog, config)
+    return [*_told(schemas, values, known), *_k1_alone(values, {**known, **values})]
+
+
+def _k1_alone(values: Mapping[str, Any], known: Mapping[str, Any]) -> list[FieldError]:
+    """Windows of which the last alone is scored, and from which the gradient may travel back to the start.
+
+    No rule beside k1 can say so: its own asks for k1, and each would hide the other.
+    """
+    k1, scored_throughout = values.get("training.k1"), values.get("training.loss_at") == "all"
+    if k1 is None or values.get("training.k2") is not None or scored_throughout:
+        return []
+    if not is_met("task.asks_once", True, known, "training"):
+        return []
+    return [
+        FieldError(
+            field="training.k1",
+            value=k1,
+            problem="has no effect here without k2: this task asks once, at the end, and from there an "
+            "unlimited gradient travels back through all windows",
+            remedy="leave it out, so that it is empty, or set k2 as well",
+        )
+    ]
 
 
 def idle_in_view(

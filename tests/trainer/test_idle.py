@@ -131,7 +131,15 @@ TRUTH: dict[str, Any] = {
     "training.schedule_factor": lambda g: of(g, "training.schedule", None) is not None,
     "training.schedule_every": lambda g: of(g, "training.schedule", None) == "step",
     "training.momentum": lambda g: of(g, "training.optimizer", "adam") in ("sgd", "rmsprop"),
-    "training.k1": carries,
+    # A gradient that may travel back without limit from the one output at the end passes through all windows.
+    "training.k1": lambda g: (
+        carries(g)
+        and (
+            scored_more_than_once(g)
+            or of(g, "training.k2", None) is not None
+            or of(g, "training.loss_at", "task") == "all"
+        )
+    ),
     "training.k2": lambda g: carries(g) and of(g, "training.k1", None) is not None,
     "training.clip_at": lambda g: of(g, "training.clip", "norm") is not None,
     "training.accumulate": lambda g: (
@@ -179,7 +187,7 @@ OTHERS: list[Settings] = [
             {"optimizer": "sgd"},
             {"optimizer": "rmsprop"},
             {"optimizer": "adamw"},
-            {"k1": 7},
+            {"k1": 7, "k2": 90},
             {"clip": None},
             {"clip": "value"},
             {"update_every": 2},
@@ -292,6 +300,7 @@ TEXT: Settings = {**SMALL, "task": {"name": "characters", "length": 10}}
             True,
         ),
         (SMALL, "training.momentum", 0.9),
+        (SMALL, "training.k1", 3),
         (SMALL, "training.schedule_factor", 0.7),
         (changed(SMALL, "training.schedule", "cosine"), "training.schedule_every", 1),
         (changed(SMALL, "training.clip", None), "training.clip_at", 1e-3),
