@@ -47,7 +47,7 @@ def draw() -> None:
 
 if __name__ == "__main__":
     draw()
-else:
+elif __name__ != "__mp_main__":  # which a process that multiprocessing starts from here would run
     try:
         allowed = configured(config, os.environ)
     except NotSafe as danger:

@@ -104,6 +104,8 @@ class Scheduler:
         for attempt in running:
             try:
                 self._align(attempt)
+            except (StoreAway, StoreLost):
+                raise  # nothing can be written of the others either
             except Exception:  # of this attempt alone, as far as can be known: the others are looked after
                 troubled.add((attempt.run_id, attempt.number))
                 logger.exception("what became of run %s could not be settled yet", attempt.run_id)
