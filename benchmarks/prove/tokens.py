@@ -71,7 +71,7 @@ def wrong_tokens(token: str, chosen: Any) -> dict[str, dict[str, str]]:
     }
     return {
         "none": {},
-        **{name: {"Authorization": f"Bearer {value}"} for name, value in bearers.items()},
+        **{name: {"Authorization": f"Bearer {value}".strip()} for name, value in bearers.items()},
         "no scheme": {"Authorization": token},
         "another scheme": {"Authorization": f"Basic {token}"},
         "as a cookie": {"Cookie": f"token={token}; Authorization=Bearer {token}"},
